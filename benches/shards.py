@@ -13,7 +13,6 @@ import concurrent.futures
 import contextlib
 import pathlib
 import re
-import subprocess
 import tempfile
 import threading
 import time
@@ -33,6 +32,9 @@ STEADY = 60
 
 TAKEN_OVER = 0.9
 """The part of the limit that the other processes use once they have the share of the killed one."""
+
+LEAST = 20_000
+"""IDs of a shard, so that none is empty: a shard has whole ranges of up to 16,000 IDs."""
 
 STARTING = threading.Lock()
 """Ports are chosen and opened in one case at a time."""
@@ -58,24 +60,22 @@ def cases(rate):
 class Shards:
     """The processes of a case, and what they have to export."""
 
-    def __init__(self, program, place, ports, rate, divided):
-        self.program, self.place, self.ports = program, place, ports
-        help_text = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
-        self.has_shards = "--shard " in help_text
+    def __init__(self, options, place, ports, divided):
+        self.program, self.cut, self.place, self.ports = options.program, options.cut, place, ports
         self.options = []
         if divided:
-            self.options = ["--rate", str(rate if self.has_shards else rate / len(ports))]
+            self.options = ["--rate", str(options.rate / len(ports) if self.cut else options.rate)]
         # More IDs than can be fetched in the time, for each.
-        count = 2 * rate * (ALL + REST + AGAIN)
+        count = max(LEAST, options.rate * (ALL + REST + AGAIN))
         for shard in range(len(ports)):
-            first = 1 if self.has_shards else 1 + shard * count
-            last = len(ports) * count if self.has_shards else (shard + 1) * count
+            first = 1 + shard * count if self.cut else 1
+            last = (shard + 1) * count if self.cut else len(ports) * count
             (place / f"{shard}.ids").write_text("".join(f"task_{number}\n" for number in range(first, last + 1)))
 
     def command(self, shard):
         command = [self.program, "--ids", self.place / f"{shard}.ids", "--out", self.place / f"out-{shard}"]
         command += ["--base-url", f"http://127.0.0.1:{self.ports[shard]}", "--plan", "ids", "--quiet", *self.options]
-        return command + (["--shard", f"{shard}/{len(self.ports)}"] if self.has_shards else [])
+        return command if self.cut else [*command, "--shard", f"{shard}/{len(self.ports)}"]
 
     @contextlib.contextmanager
     def running(self, shard):
@@ -95,7 +95,7 @@ def measure(case, options, divided):
             limits = [word for limit in case.limits for word in ("--limit", limit)]
             behind = stack.enter_context(sandbox(options.program, limits, place / "sandbox.log"))
             proxy = stack.enter_context(logging_proxy(place, behind, options.shards, case.nginx))
-        shards = Shards(options.program, place, proxy.ports, options.rate, divided)
+        shards = Shards(options, place, proxy.ports, divided)
         begin = time.time()
         with contextlib.ExitStack() as others:
             for shard in range(options.shards):
@@ -161,12 +161,14 @@ def main():
     parser.add_argument("--rate", type=int, default=100, help="the limit, in requests per second")
     parser.add_argument("--jobs", type=int, default=6, help="cases that run at the same time")
     parser.add_argument("--only", default="", help="cases whose name matches this expression")
+    parser.add_argument("--cut", action="store_true", help="cut the list beforehand, so that no process knows of the others")
+    parser.add_argument("--learned", action="store_true", help="without the runs that have a --rate")
     parser.add_argument("--log", type=pathlib.Path, help="directory for the responses of each case")
     options = parser.parse_args()
     options.program = existing(options.program)
     chosen = [case for case in cases(options.rate) if re.search(options.only, case.name)]
     print(f"on {machine()}\n")
-    for divided in (False, True):
+    for divided in (False,) if options.learned else (False, True):
         what = f"`--rate {options.rate}`, of which each process has a part" if divided else "Learned rates"
         print(f"{what}\n\n| server | " + " | ".join(HEADS) + " |\n|---|" + "--:|" * len(HEADS), flush=True)
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

@@ -29,6 +29,7 @@ use crate::fetch::throttle::Throttle;
 use crate::fetch::wanted::WantedTasks;
 use crate::journal::failure_note::FailureNote;
 use crate::json::parser::parse_bytes_at_most;
+use crate::pacer::controller::Pacer;
 use crate::pacer::types::LearnedRate;
 use crate::threads;
 
@@ -89,13 +90,16 @@ impl<'f> Fetcher<'f> {
             body_check,
             events,
         } = context;
-        let concurrency = options.client.concurrency;
+        let mut pacer = Pacer::new(options.rate, learned, options.client.concurrency);
+        if options.is_limit_shared {
+            pacer = pacer.sharing_limit();
+        }
         Self {
             client,
             options,
             body_check,
             events,
-            throttle: Throttle::new(options.rate, learned, concurrency, events.clone()),
+            throttle: Throttle::new(pacer, events.clone()),
             budget: MemoryBudget::default(),
             counters: Counters::default(),
             liveness: Mutex::new(Liveness::new(good_ids)),

@@ -12,6 +12,8 @@ pub struct FetchOptions {
     pub client: ClientOptions,
     /// How fast requests are sent.
     pub rate: Rate,
+    /// Whether other processes send requests under the same limit at the same time, as those of other shards do.
+    pub is_limit_shared: bool,
     /// The maximum number of retries of an ID that keeps failing. Responses with status 429 are not counted.
     pub max_retries: u32,
     /// How long an ID, or the whole run, may go without a success.

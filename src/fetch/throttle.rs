@@ -12,7 +12,7 @@ use crate::event::{Event, Events};
 use crate::fetch::classify::{Verdict, classify};
 use crate::pacer::controller::Pacer;
 use crate::pacer::types::{
-    LearnedRate, Pace, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
+    LearnedRate, Pace, PacerState, RequestEnd, SendDecision, SentRequest, ServerQuota,
 };
 use crate::threads;
 
@@ -90,15 +90,10 @@ impl Drop for PriorityTurn<'_> {
 }
 
 impl Throttle {
-    pub(crate) fn new(
-        rate: Rate,
-        remembered: Option<LearnedRate>,
-        concurrency: usize,
-        events: Events,
-    ) -> Self {
+    pub(crate) fn new(pacer: Pacer, events: Events) -> Self {
         Self {
             start: Instant::now(),
-            pacer: Mutex::new(Pacer::new(rate, remembered, concurrency)),
+            pacer: Mutex::new(pacer),
             turn: tokio::sync::Mutex::new(()),
             has_priority_turn: AtomicBool::new(false),
             priority_turn_ended: Notify::new(),

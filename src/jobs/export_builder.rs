@@ -95,6 +95,7 @@ impl ExportOptionsBuilder {
                     allow_http: false,
                 },
                 rate: Rate::Learned,
+                is_limit_shared: false,
                 max_retries: DEFAULT_MAX_RETRIES,
                 retry_timeout: DEFAULT_RETRY_TIMEOUT,
                 fail_fast: false,
@@ -252,6 +253,7 @@ impl ExportOptionsBuilder {
             }
             let ShardIds { ids, place } = shard.of(&options.ids, RangeLengths::of_program());
             (options.ids, options.shard) = (ids, Some(place));
+            options.fetch.is_limit_shared = shard.count() > 1;
             // The rate is that of all shards together.
             if let Some(Rate::Limit(limit)) = &mut rate {
                 *limit /= f64::from(shard.count());
@@ -427,5 +429,17 @@ mod tests {
         assert_eq!(options.fetch.rate, Rate::Max);
         let options = builder().server_in_process(true).rate(Rate::Learned);
         assert_eq!(options.build().unwrap().fetch.rate, Rate::Learned);
+    }
+
+    #[test]
+    fn shards_share_a_limit_and_have_equal_parts_of_a_rate() {
+        for (shard, rate, is_shared) in [("2/4", 25.0, true), ("0/1", 100.0, false)] {
+            let ids = TaskIds::collect(["task_1"]).unwrap();
+            let builder = ExportOptions::builder("out").api_key("key").ids(ids);
+            let builder = builder.rate(Rate::Limit(100.0));
+            let options = builder.shard(shard.parse().unwrap()).build().unwrap();
+            assert_eq!(options.fetch.rate, Rate::Limit(rate));
+            assert_eq!(options.fetch.is_limit_shared, is_shared);
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::pacer::rejection_bursts::RejectionBursts;
 use crate::pacer::server_quota::QuotaTracker;
 use crate::pacer::settings::{
     FIRST_RATE, GROWTH, MAX_PAUSE, MIN_RATE, MIN_RETRY_AFTER, NARROW, OUTAGE_FAILURES,
-    OUTAGE_INTERVAL, REMEMBERED, SEARCH, TOLERANCE,
+    OUTAGE_INTERVAL, REMEMBERED, SEARCH, SHARED_TRIAL_REJECTIONS, TOLERANCE, TRIAL_REJECTIONS,
 };
 use crate::pacer::types::{
     LearnedRate, Pace, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
@@ -98,7 +98,8 @@ pub struct Pacer {
     /// Until when the limit is searched as fast as possible, and until when rejections cost nothing.
     pub(super) search_until: Duration,
     pub(super) free_until: Duration,
-    /// Rejections that trials may cost.
+    /// Rejections that each accepted request adds to the budget of trials, and those that trials may cost now.
+    pub(super) trial_rejections: f64,
     pub(super) balance: f64,
     pub(super) next_trial: Duration,
     /// Requests beyond the limit that a trial has sent, and until when they are counted.
@@ -166,6 +167,7 @@ impl Pacer {
             growth: GROWTH,
             search_until: SEARCH,
             free_until: SEARCH,
+            trial_rejections: TRIAL_REJECTIONS,
             balance: 0.0,
             next_trial: Duration::ZERO,
             beyond: 0.0,
@@ -173,6 +175,15 @@ impl Pacer {
             excess: None,
             has_met_limit: false,
             used: 0.0,
+        }
+    }
+
+    /// The same if other processes send requests under the same limit at the same time.
+    #[must_use]
+    pub fn sharing_limit(self) -> Self {
+        Self {
+            trial_rejections: SHARED_TRIAL_REJECTIONS,
+            ..self
         }
     }
 

@@ -6,8 +6,8 @@ use crate::pacer::controller::{Pacer, PacerPhase};
 use crate::pacer::settings::{
     BEYOND, BEYOND_REQUESTS, CLIMB_STEP, FIRST_EXCESS, FIRST_EXCESS_REQUESTS, FIRST_GROWTH,
     FIRST_TRIAL, GROWTH, LAG, LONG_WAIT, MARGIN, MAX_BALANCE, MAX_PAUSE, MAX_STEP, MAX_TRIAL,
-    MIN_RATE, MIN_REST, NARROW, SEARCH, SLOW, SLOW_GROWTH, STEP, STEP_REQUESTS, TRIAL_REJECTIONS,
-    TRIAL_RISE, TRIAL_STEP, USED, WAITING,
+    MIN_RATE, MIN_REST, NARROW, SEARCH, SLOW, SLOW_GROWTH, STEP, STEP_REQUESTS, TRIAL_RISE,
+    TRIAL_STEP, USED, WAITING,
 };
 
 impl Pacer {
@@ -145,7 +145,7 @@ impl Pacer {
 
     /// Adds to the budget of trials: accepted requests earn it.
     pub(crate) fn earn(&mut self) {
-        self.balance = (self.balance + TRIAL_REJECTIONS).min(MAX_BALANCE);
+        self.balance = (self.balance + self.trial_rejections).min(MAX_BALANCE);
     }
 
     /// Charges a rejection to the budget, except while the limit is searched.

@@ -97,6 +97,10 @@ pub(crate) const CHANGED: u32 = 3;
 /// Rejections that trials may cost, as a share of all requests. The documented limit is 1%.
 pub(crate) const TRIAL_REJECTIONS: f64 = 0.0075;
 
+/// The same if other processes send requests under the same limit: while one of them tries a higher rate, requests of all
+/// of them are rejected.
+pub(crate) const SHARED_TRIAL_REJECTIONS: f64 = 0.005;
+
 /// The maximum of that budget while it is not used.
 pub(crate) const MAX_BALANCE: f64 = 2.0;
 

@@ -18,19 +18,19 @@ const END: &str = "<!-- end of results -->\n";
 #[test]
 fn pacing_report_has_the_simulated_results() {
     let results = all();
-    let page = root().join("docs/pacing.md");
-    let text = fs::read_to_string(&page).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    let table = table(results);
-    compare(
-        "docs/pacing.md",
-        &text,
-        &format!("{before}{BEGIN}{table}{END}{after}"),
-    );
+    compare_table("docs/pacing.md", &table(results));
     let picture = root().join("docs/pacing.svg");
     let found = fs::read_to_string(&picture).unwrap_or_default();
     compare("docs/pacing.svg", &found, &plot(results));
+}
+
+/// Compares the table of a page, or writes it.
+pub(super) fn compare_table(name: &str, table: &str) {
+    let text = fs::read_to_string(root().join(name)).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let expected = format!("{before}{BEGIN}{table}{END}{after}");
+    compare(name, &text, &expected);
 }
 
 fn compare(name: &str, found: &str, expected: &str) {

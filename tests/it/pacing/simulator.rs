@@ -84,7 +84,8 @@ enum Event {
     RequestEnd(usize, SentRequest, RequestEnd, Option<ServerQuota>),
 }
 
-/// A process that sends requests at some times. When it starts again, its pacer has what the last one learned.
+/// A process that sends requests at some times. When it starts again, its pacer has what the last one learned, and shares the
+/// limit.
 pub(super) struct Client {
     pacer: Pacer,
     /// When it runs.
@@ -119,7 +120,7 @@ impl Client {
         self.wake = self.runs.first().map(|run| run.from);
         self.began = self.wake.unwrap_or(Duration::MAX);
         self.under_way = 0;
-        self.pacer = Pacer::new(Rate::Learned, self.pacer.learned(), concurrency);
+        self.pacer = Pacer::new(Rate::Learned, self.pacer.learned(), concurrency).sharing_limit();
     }
 }
 
@@ -198,7 +199,7 @@ impl Simulation<'_> {
         if client.under_way >= self.scene.concurrency {
             return None;
         }
-        match client.pacer.take(now - client.began) {
+        match client.pacer.take(now.saturating_sub(client.began)) {
             SendDecision::Now(sent) => {
                 client.under_way += 1;
                 self.second(index, now).sent += 1;
@@ -226,7 +227,7 @@ impl Simulation<'_> {
                     return;
                 }
                 client.under_way -= 1;
-                let passed = now - client.began;
+                let passed = now.saturating_sub(client.began);
                 client.pacer.end(sent, passed, response, quota.as_slice());
                 client.wake = Some(client.wake.map_or(now, |wake| wake.min(now)));
             }
