@@ -1,4 +1,4 @@
-.PHONY: help test databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
+.PHONY: help test buckets databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
 	bench-instructions bench-memory bench-scale bench-nights performance bench-report bench-pacing bench-shards fuzz deny attack lint-python lint-workflows \
 	test-package wheel wheel-check wheel-test buildah image image-files test-image
 
@@ -52,6 +52,19 @@ dialects: .venv/ready .venv-dialects/ready databases ## Test the SQL of each dia
 	@$(call install_package,java,default-jre-headless)
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_DIALECTS=$(CURDIR)/.venv-dialects/bin/python cargo test --locked --test it -- sql::
+
+# The version of the mock of Azure.
+AZURITE = 3.35.0
+
+.venv-stores/ready: tests/stores/requirements.txt
+	python3 -m venv .venv-stores
+	.venv-stores/bin/pip install --quiet --disable-pip-version-check -r tests/stores/requirements.txt
+	npm install --silent --no-audit --no-fund --prefix .venv-stores/node azurite@$(AZURITE)
+	touch .venv-stores/ready
+
+buckets: .venv-stores/ready ## Test exports into moto, SeaweedFS, Azurite and a fake of Google Cloud Storage (needs Node.js; downloads 200 MB the first time)
+	cargo build --locked --quiet
+	.venv-stores/bin/python tests/stores/run.py target/debug/scale-export .venv-stores/node/node_modules/azurite/dist/src/azurite.js
 
 .venv-python/ready: tests/python/requirements.txt tests/python/without_dependencies.txt
 	python3 -m venv .venv-python

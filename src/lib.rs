@@ -36,6 +36,9 @@
 
 #[doc(hidden)]
 pub mod api;
+#[cfg(feature = "buckets")]
+#[doc(hidden)]
+pub mod bucket;
 #[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
@@ -93,6 +96,8 @@ pub mod threads;
 
 pub use crate::api::api_key::KeyError;
 pub use crate::api::list_request::{ListFilter, ListKind, ListSource};
+#[cfg(feature = "buckets")]
+pub use crate::bucket::bucket_url::BucketUrl;
 pub use crate::encode::format::Format;
 pub use crate::error::{Exit, Explain};
 pub use crate::event::{AgainCounts, Event, Events, RequestTarget};
@@ -102,6 +107,8 @@ pub use crate::ids::list::SkippedCells;
 pub use crate::ids::read::{ReadIds, read_ids};
 pub use crate::ids::shard::{InvalidShard, ListIdentity, Shard, ShardPlace};
 pub use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
+#[cfg(feature = "buckets")]
+pub use crate::jobs::bucket_target::{BucketTarget, DEFAULT_GRACE};
 pub use crate::jobs::changes::change_report::{
     ChangeCounts, ChangesOptions, ChangesReport, FeedOptions,
 };
@@ -146,6 +153,8 @@ pub use tokio_util::sync::CancellationToken;
 pub mod errors {
     pub use crate::api::error::{FetchError, UrlMistake};
     pub use crate::api::reply::Distrust;
+    #[cfg(feature = "buckets")]
+    pub use crate::bucket::error::{BucketError, StoreFault};
     pub use crate::encode::parquet::text_column::{ParquetDamage, UnusableType};
     pub use crate::ids::error::BadRecord;
     pub use crate::ids::format::{Compression, FileContent};

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +43,13 @@ SHOWN_FINDINGS = 3
 
 
 def read(directory: str | os.PathLike[str]) -> Export:
-    """Read the manifest of an export. Its tables are read when they are requested."""
+    """Read the manifest of an export. Its tables are read when they are requested.
+
+    An export in a bucket (``s3://``, ``gs://``, ``az://``) is downloaded into a temporary directory, which is removed with the
+    result.
+    """
+    if "://" in os.fspath(directory):
+        return downloaded(os.fspath(directory))
     path = Path(directory)
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
@@ -51,6 +60,19 @@ def read(directory: str | os.PathLike[str]) -> Export:
         raise unreadable(path, f"{MANIFEST}: {error}", "check the file, or export again") from error
     check_versions(path, manifest)
     return Export(path, manifest)
+
+
+def downloaded(url: str) -> Export:
+    """A temporary copy of an export in a bucket."""
+    path = tempfile.mkdtemp(prefix="scale-export-")
+    try:
+        _process.run(["download", url, path])
+        export = read(path)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    weakref.finalize(export, shutil.rmtree, path, ignore_errors=True)
+    return export
 
 
 def unreadable(path: Path, cause: str, hint: str) -> ScaleExportError:

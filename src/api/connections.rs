@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use crate::api::certificates::CaFile;
+use crate::api::certificates::{Authorities, CaFile};
 use crate::api::content_encoding;
 use crate::api::error::FetchError;
 use crate::api::http::connector::USER_AGENT_VALUE;
@@ -54,25 +54,7 @@ impl Connections {
     ) -> Result<Self, FetchError> {
         let is_tls =
             url.scheme() == "https" || proxy.as_ref().is_some_and(|proxy| proxy.scheme == "https");
-        let mut certificates = certificates(options)?;
-        let named = if is_tls {
-            options.authorities.named()?
-        } else {
-            None
-        };
-        let named_or_none = named.into_iter().flatten();
-        certificates.extend(named_or_none.map(|der| CertificateDer::from(der.clone())));
-        if named.is_some() && certificates.is_empty() {
-            return Err(FetchError::NoCertificates);
-        }
-        let roots = if !is_tls {
-            // Loading the system's certificates takes time, and fails on machines that have none.
-            TrustedRoots::Only(Vec::new())
-        } else if named.is_some() {
-            TrustedRoots::Only(certificates)
-        } else {
-            TrustedRoots::WithSystem(certificates)
-        };
+        let roots = trusted_roots(is_tls, options.ca_file.as_ref(), &options.authorities)?;
         let settings = HttpSettings {
             headers: headers(url, options, proxy.as_ref())?,
             timeout: options.timeout,
@@ -176,6 +158,11 @@ pub(crate) fn find_proxy(url: &Url, options: &ClientOptions) -> Result<Option<Pr
     if !options.proxy {
         return Ok(None);
     }
+    proxy_of(url)
+}
+
+/// The proxy that the environment names for a server, if it names one.
+pub(crate) fn proxy_of(url: &Url) -> Result<Option<Proxy>, FetchError> {
     let target = ProxyTarget {
         is_https: url.scheme() == "https",
         host: url.host_str().unwrap_or_default(),
@@ -217,9 +204,30 @@ fn headers(
     Ok(headers)
 }
 
+/// The CA certificates that are trusted: those of `--ca-file`, and those that variables name or else those of the system.
+pub(crate) fn trusted_roots(
+    is_tls: bool,
+    ca_file: Option<&CaFile>,
+    authorities: &Authorities,
+) -> Result<TrustedRoots, FetchError> {
+    let mut certificates = certificates(ca_file)?;
+    if !is_tls {
+        // Loading the system's certificates takes time, and fails on machines that have none.
+        return Ok(TrustedRoots::Only(Vec::new()));
+    }
+    let Some(named) = authorities.named()? else {
+        return Ok(TrustedRoots::WithSystem(certificates));
+    };
+    certificates.extend(named.iter().map(|der| CertificateDer::from(der.clone())));
+    if certificates.is_empty() {
+        return Err(FetchError::NoCertificates);
+    }
+    Ok(TrustedRoots::Only(certificates))
+}
+
 /// The certificates of `--ca-file`.
-fn certificates(options: &ClientOptions) -> Result<Vec<CertificateDer<'static>>, FetchError> {
-    let Some(CaFile { path, pem }) = &options.ca_file else {
+fn certificates(ca_file: Option<&CaFile>) -> Result<Vec<CertificateDer<'static>>, FetchError> {
+    let Some(CaFile { path, pem }) = ca_file else {
         return Ok(Vec::new());
     };
     let failed = |cause: &str| FetchError::CaFile {

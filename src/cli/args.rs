@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::bucket_args::BucketArgs;
+#[cfg(feature = "buckets")]
+use crate::cli::bucket_args::DownloadArgs;
 use crate::cli::changes_args::ChangesArgs;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
@@ -91,6 +94,10 @@ pub(crate) enum Command {
     /// Print the manual page of a command, or write all pages
     #[command(after_long_help = help::MAN)]
     Man(ManArgs),
+    /// Copy an export from a bucket into a directory, for the Python package
+    #[cfg(feature = "buckets")]
+    #[command(hide = true)]
+    Download(Box<DownloadArgs>),
     /// Print the version, as --version does
     #[command(hide = true)]
     Version {
@@ -194,6 +201,8 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
+    pub(crate) bucket: BucketArgs,
+    #[command(flatten)]
     pub(crate) api: ApiArgs,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
@@ -269,7 +278,7 @@ impl ExportArgs {
     /// The files that a run reads.
     pub(crate) fn reads(&self) -> Vec<PathBuf> {
         let files = self.ids.iter().chain(&self.api.server.api_key_file);
-        files.cloned().collect()
+        files.chain(&self.bucket.state).cloned().collect()
     }
 }
 

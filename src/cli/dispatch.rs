@@ -6,6 +6,8 @@ use crate::cli::commands::changes::run_changes;
 use crate::cli::commands::check::run_check;
 use crate::cli::commands::combine::run_combine;
 use crate::cli::commands::completions::print_completions;
+#[cfg(feature = "buckets")]
+use crate::cli::commands::download::run_download;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
 use crate::cli::commands::ids::run_ids;
@@ -48,6 +50,8 @@ pub fn main() -> Exit {
         Some(Command::Status(args)) => &args.display,
         Some(Command::Changes(args)) => &args.display,
         Some(Command::Flatten(args)) => &args.display,
+        #[cfg(feature = "buckets")]
+        Some(Command::Download(args)) => &args.display,
         Some(Command::Combine(args)) => &args.display,
         Some(Command::Ids(args)) => &args.display,
         Some(Command::Report(args)) => &args.display,
@@ -61,6 +65,8 @@ pub fn main() -> Exit {
         Some(Command::Status(args)) => run_status(&args),
         Some(Command::Changes(args)) => run_changes(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
+        #[cfg(feature = "buckets")]
+        Some(Command::Download(args)) => run_download(&args),
         Some(Command::Combine(args)) => run_combine(&args),
         Some(Command::Ids(args)) => run_ids(&args),
         Some(Command::Report(args)) => run_report(&args),

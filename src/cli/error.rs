@@ -6,6 +6,8 @@ use thiserror::Error;
 
 use crate::api::api_key::KEY_VARIABLE;
 use crate::api::error::FetchError;
+#[cfg(feature = "buckets")]
+use crate::bucket::error::BucketError;
 use crate::cli::config::error::ConfigError;
 use crate::cli::option_origins::Origins;
 use crate::cli::report_file::ReportFileError;
@@ -110,6 +112,8 @@ impl CommandError {
     fn options(&self) -> &'static [&'static str] {
         match self {
             Self::Usage(UsageError::ObjectStore(_)) => &["--out"],
+            #[cfg(feature = "buckets")]
+            Self::Usage(UsageError::Bucket(_) | UsageError::NoState(_)) => &["--out"],
             Self::Usage(UsageError::Summary { .. }) => &["--summary"],
             Self::Ids(IdsError::Id { .. }) => &["--id"],
             Self::Ids(IdsError::Column { .. } | IdsError::Ambiguous { .. }) => {
@@ -183,8 +187,14 @@ pub(crate) enum UsageError {
     Missing(&'static str, &'static str),
     #[error("could not start: the API key must not be on the command line")]
     KeyOnCommandLine,
-    #[error("could not use `{}` as the output directory: object stores are not supported", .0.display())]
+    #[error("could not use `{}`: this command needs a local directory", .0.display())]
     ObjectStore(PathBuf),
+    #[cfg(feature = "buckets")]
+    #[error(transparent)]
+    Bucket(Box<BucketError>),
+    #[cfg(feature = "buckets")]
+    #[error("could not start: --state is missing, which an export to `{0}` needs")]
+    NoState(String),
     #[error("could not write to standard output: {0}")]
     Stdout(std::io::Error),
     #[error("could not read the {place}: {reason}")]
@@ -276,7 +286,13 @@ impl Explain for UsageError {
             }
             Self::CommandLine { hint, .. } => hint.clone(),
             Self::ObjectStore(_) => {
-                "export to a local directory, and copy it to the object store".to_owned()
+                "only an export with --state, `verify`, `status` and `report` accept a URL; the local directory of an export to a URL is `out` in --state".to_owned()
+            }
+            #[cfg(feature = "buckets")]
+            Self::Bucket(error) => return error.hint(),
+            #[cfg(feature = "buckets")]
+            Self::NoState(_) => {
+                "name a local directory that stays between runs: --state dir/".to_owned()
             }
             Self::Stdout(_) => {
                 "free space, or redirect standard output to another place".to_owned()

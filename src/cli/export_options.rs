@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use crate::api::list_request::ListSource;
 use crate::cli::args::{ExportArgs, IdsArgs, NetworkArgs, PlanArg, RefreshArg, ServerArgs};
 use crate::cli::error::{CommandError, UsageError};
+use crate::cli::export_place::{ExportPlace, export_place};
 use crate::cli::list_sources::{export_sources, list_sources};
 use crate::cli::messages::announce_stdin;
 use crate::cli::option_origins::Origins;
@@ -75,11 +76,12 @@ pub(crate) fn export_options(
     refuse_key(&args.api.server)?;
     // Mistakes on the command line come before lists of IDs, which may be large or wait for standard input.
     let lists = task_sources(args)?;
+    let place = export_place(args)?;
     let output = output_options(&args.output, &args.display.origins)?;
     let tasks = read_tasks(args, lists)?;
     let mut warnings = warnings_of_skipped(&tasks.read.skipped);
     warnings.extend(unknown_values(args));
-    let options = options_builder(args, output, tasks, sandbox)
+    let options = options_builder(args, (place, output), tasks, sandbox)
         .build()
         .map_err(|error| named(error, &args.display.origins))?;
     Ok((options, warnings))
@@ -124,17 +126,16 @@ pub(crate) fn read_tasks(
 /// The options that are still to be resolved.
 pub(crate) fn options_builder(
     args: &ExportArgs,
-    output: OutputOptions,
+    (place, output): (ExportPlace, OutputOptions),
     tasks: ChosenTasks,
     sandbox: Option<SandboxServer>,
 ) -> ExportOptionsBuilder {
     let OutputOptions {
-        out,
         format,
         tables,
         threads,
     } = output;
-    let builder = ExportOptions::builder(out)
+    let builder = ExportOptions::builder(place.out)
         .ids(tasks.read.ids)
         .lists(tasks.lists)
         .format(format)
@@ -160,6 +161,11 @@ pub(crate) fn options_builder(
         })
         .expand(non_empty(&args.api.expand))
         .opts(non_empty(&args.api.opts));
+    #[cfg(feature = "buckets")]
+    let builder = match place.bucket {
+        Some(target) => builder.bucket(target),
+        None => builder,
+    };
     let builder = match args.shard {
         Some(shard) => builder.shard(shard),
         None => builder,

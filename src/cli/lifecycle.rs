@@ -156,6 +156,9 @@ impl JobReport<'_> {
 /// The message of a job that was stopped before it changed anything.
 const UNCHANGED: &str = "interrupted: nothing was changed";
 
+/// The message of a job that was stopped while it uploaded what it had built.
+const NOT_UPLOADED: &str = "interrupted: the tables are built, and not all of them are uploaded";
+
 /// Reports how an export or a flattening ended.
 pub(crate) fn report_export(
     end: &JobEnd<Box<ExportReport>>,
@@ -192,6 +195,7 @@ pub(crate) fn report_export(
             let message = match saved {
                 SavedWork::Fetched(kept) => stopped_text(kept),
                 SavedWork::Nothing | SavedWork::Listed { tasks: 0 } => UNCHANGED.to_owned(),
+                SavedWork::NotUploaded => NOT_UPLOADED.to_owned(),
                 SavedWork::Listed { tasks } => {
                     let tasks = plural(*tasks as u64, "task");
                     format!("interrupted: {tasks} listed and saved; no tables were written")

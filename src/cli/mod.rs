@@ -1,6 +1,7 @@
 //! The command line: options, commands, progress and messages.
 
 pub mod args;
+pub mod bucket_args;
 pub mod changes_args;
 pub mod changes_text;
 pub mod check_input;
@@ -13,10 +14,12 @@ pub mod dispatch;
 pub mod dry_run_text;
 pub mod error;
 pub mod export_options;
+pub mod export_place;
 pub mod export_text;
 pub mod help;
 pub mod lifecycle;
 pub mod list_sources;
+pub mod local_copy;
 pub mod man_pages;
 pub mod messages;
 pub mod metrics_file;

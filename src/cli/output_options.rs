@@ -35,7 +35,6 @@ pub(crate) fn warnings_of_skipped(skipped: &[SkippedCells]) -> Vec<String> {
 /// Checked options of the output.
 #[derive(Debug)]
 pub(crate) struct OutputOptions {
-    pub(crate) out: PathBuf,
     pub(crate) format: Format,
     pub(crate) tables: TableSelection,
     /// Threads that build tables.
@@ -43,10 +42,9 @@ pub(crate) struct OutputOptions {
 }
 
 impl OutputOptions {
-    /// No directory, where the options cannot be used.
+    /// The default ones, where the options cannot be used.
     pub(crate) fn none() -> Self {
         Self {
-            out: PathBuf::new(),
             format: Format::Parquet,
             tables: TableSelection::all(),
             threads: default_threads(),
@@ -54,7 +52,7 @@ impl OutputOptions {
     }
 }
 
-/// Checks the output directory.
+/// Checks that the output is a directory.
 pub(crate) fn output_directory(out: Option<&PathBuf>) -> Result<PathBuf, UsageError> {
     let out = out.cloned().ok_or(UsageError::Missing(
         "--out",
@@ -73,7 +71,6 @@ pub(crate) fn output_options(
     origins: &Origins,
 ) -> Result<OutputOptions, UsageError> {
     Ok(OutputOptions {
-        out: output_directory(args.out.as_ref())?,
         format: args.format.into(),
         tables: selected(&args.tables, origins)?,
         threads: args.threads.number(),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::api::error::FetchError;
+#[cfg(feature = "buckets")]
+use crate::bucket::error::BucketError;
 use crate::error::{Exit, Explain, SOURCE_HINT};
 use crate::ids::error::IdsError;
 use crate::ids::shard::Shard;
@@ -44,6 +46,10 @@ pub enum ExportError {
     /// The shards cannot be combined.
     #[error(transparent)]
     Shards(#[from] ShardError),
+    /// The object store.
+    #[cfg(feature = "buckets")]
+    #[error(transparent)]
+    Bucket(BucketError),
     /// A source of raw responses.
     #[error("could not read tasks from `{name}`: {cause}")]
     Source {
@@ -154,6 +160,8 @@ impl Explain for ExportError {
             Self::Ids(error) => error.hint(),
             Self::NotPublished(error) => error.hint(),
             Self::Shards(error) => error.hint(),
+            #[cfg(feature = "buckets")]
+            Self::Bucket(error) => error.hint(),
             Self::Source { cause, .. } => cause.hint(),
             Self::NoTasks => Some(SOURCE_HINT.into()),
             Self::NoMemory { .. } | Self::LineMemory { .. } => Some(NO_MEMORY_HINT.into()),
@@ -181,6 +189,8 @@ impl Explain for ExportError {
             Self::Ids(error) => error.exit(),
             Self::NotPublished(error) => error.exit(),
             Self::Shards(error) => error.exit(),
+            #[cfg(feature = "buckets")]
+            Self::Bucket(error) => error.exit(),
             Self::Source { cause, .. } => cause.exit(),
             Self::NoTasks
             | Self::Fetched { .. }

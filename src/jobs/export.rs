@@ -14,6 +14,8 @@ use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::stats::FetchStats;
+#[cfg(feature = "buckets")]
+use crate::jobs::bucket_export::OpenBucket;
 use crate::jobs::compaction::{Compaction, LiveRecords};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
@@ -117,7 +119,7 @@ fn export_and_record(
         started_at: start.started_at(),
     };
     let mut failures = FailureLines::default();
-    let end = match run.export(options, &mut failures) {
+    let end = match run.export_everywhere(options, &mut failures) {
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         end => end.map(|report| JobEnd::Done(Box::new(report))),
     };
@@ -151,6 +153,33 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
+    /// Exports into the directory, and from there into the object store, if there is one.
+    fn export_everywhere(
+        self,
+        options: &ExportOptions,
+        failures: &mut FailureLines,
+    ) -> Result<ExportReport, ExportError> {
+        #[cfg(feature = "buckets")]
+        {
+            let network = self.network;
+            let signals = (network.context.events, network.cancel);
+            // A store that cannot be used ends the run before it requests anything.
+            let bucket = OpenBucket::open(
+                options,
+                self.directory.state(),
+                network.context.options,
+                signals,
+            )?;
+            let report = self.export(options, failures)?;
+            if let Some(bucket) = bucket {
+                bucket.publish(self.directory, options, signals)?;
+            }
+            Ok(report)
+        }
+        #[cfg(not(feature = "buckets"))]
+        self.export(options, failures)
+    }
+
     /// Lists the tasks if they come from lists, and exports them; `failures` becomes what `failures.jsonl` would have.
     fn export(
         self,

@@ -14,6 +14,8 @@ use crate::fetch::options::FetchOptions;
 use crate::ids::range_cutter::RangeLengths;
 use crate::ids::shard::{Shard, ShardIds};
 use crate::ids::task_ids::TaskIds;
+#[cfg(feature = "buckets")]
+use crate::jobs::bucket_target::BucketTarget;
 use crate::jobs::export_defaults::{
     DEFAULT_BASE_URL, DEFAULT_CONCURRENCY, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY,
     DEFAULT_MAX_RETRIES, DEFAULT_OPTS, DEFAULT_RETRY_TIMEOUT, DEFAULT_TIMEOUT, MAX_BODY_LIMIT,
@@ -66,6 +68,8 @@ impl ExportOptionsBuilder {
             shard: None,
             lists: Vec::new(),
             out,
+            #[cfg(feature = "buckets")]
+            bucket: None,
             format: Format::Parquet,
             tables: TableSelection::all(),
             threads: default_threads(),
@@ -162,6 +166,13 @@ impl ExportOptionsBuilder {
     /// [server in this process](Self::server_in_process), as fast as possible.
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
+        self
+    }
+
+    /// Publishes the export in an object store too, after it is published in the output directory. Default: no.
+    #[cfg(feature = "buckets")]
+    pub fn bucket(mut self, target: BucketTarget) -> Self {
+        self.options.bucket = Some(target);
         self
     }
 

@@ -11,6 +11,8 @@ use crate::event::{Event, Events};
 use crate::fetch::options::FetchOptions;
 use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
+#[cfg(feature = "buckets")]
+use crate::jobs::bucket_target::BucketTarget;
 use crate::jobs::error::ExportError;
 use crate::jobs::limits::fit_concurrency;
 use crate::journal::format::JournalOptions;
@@ -41,6 +43,9 @@ pub struct ExportOptions {
     pub(crate) lists: Vec<ListSource>,
     /// The output directory.
     pub(crate) out: PathBuf,
+    /// Where the export is published besides the output directory.
+    #[cfg(feature = "buckets")]
+    pub(crate) bucket: Option<BucketTarget>,
     /// File format.
     pub(crate) format: Format,
     /// Tables to write.

@@ -2,6 +2,12 @@
 //! returns a report.
 
 pub mod batch_channel;
+#[cfg(feature = "buckets")]
+pub mod bucket_download;
+#[cfg(feature = "buckets")]
+pub mod bucket_export;
+#[cfg(feature = "buckets")]
+pub mod bucket_target;
 pub mod changes;
 pub mod check;
 pub mod compaction;

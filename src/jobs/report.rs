@@ -33,6 +33,8 @@ pub enum SavedWork {
     },
     /// The responses that were fetched so far.
     Fetched(SavedResponses),
+    /// The export is published in its directory, and not yet in the object store.
+    NotUploaded,
 }
 
 /// What the journal holds for the tasks of a stopped export.

@@ -306,7 +306,7 @@ impl RunCounts {
 
     fn of_saved(saved: SavedWork) -> Self {
         match saved {
-            SavedWork::Nothing => Self::default(),
+            SavedWork::Nothing | SavedWork::NotUploaded => Self::default(),
             SavedWork::Listed { tasks } => Self {
                 listed: Some(tasks as u64),
                 ..Self::default()

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::api::error::FetchError;
 use crate::fetch::fetcher::{FetchContext, Fetcher};
 use crate::jobs::error::ExportError;
 use crate::pacer::types::{LearnedRate, Rate};
@@ -49,8 +48,8 @@ impl<'r> Network<'r> {
 
 /// Runs asynchronous work on this thread, until it is done or `cancel` is cancelled: then `None`, and what is in flight
 /// is dropped.
-pub(crate) fn block_on<T>(
-    work: impl Future<Output = Result<T, FetchError>>,
+pub(crate) fn block_on<T, E: Into<ExportError>>(
+    work: impl Future<Output = Result<T, E>>,
     cancel: &CancellationToken,
 ) -> Result<Option<T>, ExportError> {
     let runtime = crate::threads::runtime().map_err(ExportError::Runtime)?;
@@ -61,5 +60,5 @@ pub(crate) fn block_on<T>(
         }
     });
     runtime.shutdown_timeout(SHUTDOWN);
-    Ok(done?)
+    done.map_err(Into::into)
 }

@@ -343,7 +343,7 @@ impl Manifest {
     }
 
     /// Why a manifest that this version wrote is damaged. `None` if it is not, or if another version wrote it.
-    pub(super) fn fault(&self) -> Option<ManifestFault> {
+    pub(crate) fn fault(&self) -> Option<ManifestFault> {
         // The rules below are those of this version only.
         if self.tool != Tool::this() {
             return None;

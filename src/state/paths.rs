@@ -90,6 +90,12 @@ impl StateDir {
         self.path.join("last_failures.jsonl")
     }
 
+    /// What was published last in an object store.
+    #[cfg(feature = "buckets")]
+    pub(crate) fn bucket(&self) -> PathBuf {
+        self.path.join("bucket.json")
+    }
+
     /// The record of a publication, while files are published.
     pub fn publication(&self) -> PathBuf {
         self.path.join("publication")

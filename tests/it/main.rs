@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod buckets;
 mod changes;
 mod check;
 mod configuration;

@@ -1,5 +1,7 @@
 //! HTTP: connections with and without proxies and TLS, requests with timeouts, redirects.
 
+#[cfg(feature = "buckets")]
+pub mod body_client;
 pub mod connector;
 pub mod http_client;
 pub mod redirect;

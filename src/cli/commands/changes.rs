@@ -7,6 +7,7 @@ use crate::cli::changes_args::ChangesArgs;
 use crate::cli::changes_text::changes_line;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::lifecycle::{JobFiles, print_event, report_stopped, run, with_summary};
+use crate::cli::local_copy::refuse_url;
 use crate::cli::messages::print;
 use crate::cli::option_origins::OptionPlace;
 use crate::error::Exit;
@@ -50,6 +51,9 @@ pub(crate) fn run_changes(args: &ChangesArgs) -> Result<Exit, CommandError> {
         directory: args.directories.last().map(|directory| &**directory),
     };
     with_summary(&files, |output| {
+        args.directories
+            .iter()
+            .try_for_each(|directory| refuse_url(directory))?;
         let options = options(args)?;
         run(
             display,

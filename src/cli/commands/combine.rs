@@ -7,6 +7,7 @@ use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{
     JobFiles, JobReport, report_export, report_stopped, run, with_summary,
 };
+use crate::cli::local_copy::refuse_url;
 use crate::cli::output_options::{guard_options, output_directory};
 use crate::error::Exit;
 use crate::jobs::report::JobEnd;
@@ -24,6 +25,7 @@ pub(crate) fn run_combine(args: &CombineArgs) -> Result<Exit, CommandError> {
     };
     with_summary(&files, |output| {
         let started = Instant::now();
+        args.shards.iter().try_for_each(|shard| refuse_url(shard))?;
         let options = CombineOptions {
             shards: args.shards.clone(),
             out: output_directory(args.out.as_ref())?,

@@ -39,7 +39,8 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
         let (options, warnings) = export_options(args, server)?;
         let job = JobReport {
             output,
-            out: &options.out,
+            // A URL where the export goes to an object store.
+            out: args.output.out.as_deref().unwrap_or(&options.out),
             shards: &[],
             tolerate: options.guard.tolerate,
             started,

@@ -7,9 +7,10 @@ use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{
     JobFiles, JobReport, report_export, report_stopped, run, warn, with_summary,
 };
+use crate::cli::local_copy::refuse_url;
 use crate::cli::messages::announce_stdin;
 use crate::cli::output_options::{
-    OutputOptions, guard_options, output_options, warnings_of_skipped,
+    OutputOptions, guard_options, output_directory, output_options, warnings_of_skipped,
 };
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
@@ -36,8 +37,11 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
     };
     with_summary(&files, |output| {
         let started = Instant::now();
+        args.sources
+            .iter()
+            .try_for_each(|source| refuse_url(source))?;
+        let out = output_directory(args.output.out.as_ref())?;
         let OutputOptions {
-            out,
             format,
             tables,
             threads,

@@ -4,6 +4,8 @@ pub mod changes;
 pub mod check;
 pub mod combine;
 pub mod completions;
+#[cfg(feature = "buckets")]
+pub mod download;
 pub mod export;
 pub mod flatten;
 pub mod ids;

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::cli::args::ReportArgs;
 use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{JobFiles, print_event, report_stopped, run, with_summary};
+use crate::cli::local_copy::with_local_copy;
 use crate::cli::messages::print;
 use crate::cli::report_file::ReportFile;
 use crate::error::Exit;
@@ -36,7 +37,12 @@ pub(crate) fn run_report(args: &ReportArgs) -> Result<Exit, CommandError> {
             display,
             true,
             |events, signals| {
-                html_report(&args.directory, args.contributors, events, &signals.cancel)
+                with_local_copy(
+                    &args.directory,
+                    |_| true,
+                    (events, signals),
+                    |directory| html_report(directory, args.contributors, events, &signals.cancel),
+                )
             },
             |end, signals| {
                 let JobEnd::Done(report) = end else {

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::cli::args::VerifyArgs;
 use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{JobFiles, print_event, report_stopped, run, with_summary};
+use crate::cli::local_copy::{refuse_url, with_local_copy};
 use crate::cli::verify_text::{result_line, verified_text};
 use crate::error::Exit;
 use crate::jobs::report::JobEnd;
@@ -31,12 +32,20 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
             display,
             true,
             |events, signals| {
-                let options = VerifyOptions {
-                    directory: args.directory.clone(),
-                    shards: args.shards.clone(),
-                    threads: args.threads.number(),
-                };
-                verify(&options, events, &signals.cancel)
+                args.shards.iter().try_for_each(|shard| refuse_url(shard))?;
+                with_local_copy(
+                    &args.directory,
+                    |_| true,
+                    (events, signals),
+                    |directory| {
+                        let options = VerifyOptions {
+                            directory: directory.to_owned(),
+                            shards: args.shards.clone(),
+                            threads: args.threads.number(),
+                        };
+                        verify(&options, events, &signals.cancel)
+                    },
+                )
             },
             |end, signals| match end {
                 JobEnd::Stopped(_) => {

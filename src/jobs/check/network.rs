@@ -109,7 +109,7 @@ impl NetworkCheck<'_> {
         events.send(Event::Phase("checking the network"));
         let interrupted = || ExportError::Interrupted(SavedWork::Nothing);
         let patience = PATIENCE.min(self.context.options.retry_timeout);
-        let lookup = async { Ok(look_up(self.context.client, patience).await) };
+        let lookup = async { Ok::<_, FetchError>(look_up(self.context.client, patience).await) };
         let dns = block_on(lookup, cancel)?.ok_or_else(interrupted)?;
         if dns.is_failed() {
             let mut lines = skipped_network("the address is not known");

@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 use crate::event::Events;
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::options::FetchOptions;
+#[cfg(feature = "buckets")]
+use crate::jobs::bucket_export::bucket_line;
 use crate::jobs::check::check_line::{CheckLine, CheckName, CheckReport};
 use crate::jobs::check::local::{
     CheckedClient, CheckedWork, check_client, check_output, check_work, is_directory,
@@ -82,7 +84,7 @@ fn check_all(
         client,
     } = input.check_client(&fetch_options);
     lines.extend(of_client);
-    let work = input.check_work(cancel)?;
+    let work = input.check_work(&fetch_options, (events, cancel))?;
     lines.extend(work.lines);
     let network = match &client {
         None => NetworkResult {
@@ -141,7 +143,11 @@ impl CheckInput {
     }
 
     /// The lines about the output directory, what is saved in it, and the space.
-    fn check_work(&self, cancel: &CancellationToken) -> Result<CheckedWork, ExportError> {
+    fn check_work(
+        &self,
+        fetch_options: &FetchOptions,
+        (events, cancel): (&Events, &CancellationToken),
+    ) -> Result<CheckedWork, ExportError> {
         let skipped = |names: &[CheckName], why: &str| -> Vec<CheckLine> {
             let lines = names.iter().map(|name| CheckLine::skipped(*name, why));
             lines.collect()
@@ -157,6 +163,14 @@ impl CheckInput {
             });
         }
         let mut lines = check_output(&self.options);
+        #[cfg(feature = "buckets")]
+        if let Some(output) = lines.first_mut().filter(|line| !line.is_failed())
+            && let Some(line) = bucket_line(&self.options, fetch_options, (events, cancel))?
+        {
+            *output = line;
+        }
+        #[cfg(not(feature = "buckets"))]
+        let _ = (fetch_options, events);
         let missing = if self.url.is_some() {
             Some(NO_URL)
         } else {

@@ -1,6 +1,7 @@
 //! What an export holds, as `status --json` prints it. `docs/status.md` describes every member.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use crate::failure_kind::FailureKind;
 use crate::journal::format::JournalOptions;
 use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::{Manifest, ManifestOptions};
+use crate::state::paths::JOURNAL;
 
 /// The version of the JSON. A new member does not change it.
 pub const STATUS_VERSION: u32 = 1;
@@ -41,6 +43,16 @@ pub struct ExportStatus {
     pub lock: LockStatus,
     /// The parts that are damaged or cannot be read.
     pub problems: Vec<Problem>,
+}
+
+impl ExportStatus {
+    /// The status of the export that this is a copy of. A copy has no raw responses, so nothing is known of them.
+    pub(crate) fn of_copy(mut self, place: &Path) -> Self {
+        self.directory = place.display().to_string();
+        self.next_run = None;
+        self.problems.retain(|problem| problem.part != JOURNAL);
+        self
+    }
 }
 
 /// The published export.

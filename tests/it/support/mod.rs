@@ -1,6 +1,7 @@
 //! Helpers of all tests: running the program, and reading its results.
 
 pub(crate) mod any_rows;
+pub(crate) mod fake_s3;
 pub(crate) mod footer;
 pub(crate) mod http_proxy;
 pub(crate) mod journal_versions;

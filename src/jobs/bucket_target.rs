@@ -1,0 +1,32 @@
+//! Where an export is published besides its directory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::bucket::bucket_url::BucketUrl;
+
+/// The directory of the local export, in that of the state.
+const LOCAL_EXPORT: &str = "out";
+
+/// How long objects stay that the manifest no longer names.
+pub const DEFAULT_GRACE: Duration = Duration::from_hours(24);
+
+/// Where an export is published besides its directory.
+#[derive(Debug, Clone)]
+pub struct BucketTarget {
+    pub(crate) url: BucketUrl,
+    /// How long objects stay that the manifest no longer names.
+    pub(crate) grace: Duration,
+}
+
+impl BucketTarget {
+    /// A place in an object store. Objects stay for `grace` after a publication that no longer names them.
+    pub fn new(url: BucketUrl, grace: Duration) -> Self {
+        Self { url, grace }
+    }
+
+    /// The local directory in which the export is built, for a state directory.
+    pub fn local_directory(state: &Path) -> PathBuf {
+        state.join(LOCAL_EXPORT)
+    }
+}
