@@ -153,7 +153,7 @@ def gcs() -> Iterator[tuple[str, dict[str, str]]]:
     port = fake_gcs.start().server_address[1]
     yield (
         f"gs://{BUCKET}",
-        {"GOOGLE_BASE_URL": f"http://127.0.0.1:{port}", "GOOGLE_SKIP_SIGNATURE": "true"},
+        {"GOOGLE_BASE_URL": f"http://127.0.0.1:{port}", "GOOGLE_BEARER_TOKEN": "very-secret"},
     )
 
 

@@ -40,14 +40,24 @@ fn bucket_with(kill: &Arc<Kill>) -> Bucket {
                 process => break process,
             }
         };
-        kill_process(Pid::from_raw(process).unwrap(), Signal::KILL).unwrap();
+        // Before the kill, whose effect the test waits for.
         kill.is_done.store(true, Ordering::SeqCst);
+        kill_process(Pid::from_raw(process).unwrap(), Signal::KILL).unwrap();
         if kill.is_executed.load(Ordering::SeqCst) {
             StoreAction::Execute
         } else {
             StoreAction::Fail(500, "Killed", "killed")
         }
     })
+}
+
+/// Sets a flag when it is dropped.
+struct OnDrop<'f>(&'f AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -91,6 +101,8 @@ fn a_kill_at_each_change_of_the_store_leaves_a_whole_export() {
             }
             reads
         });
+        // Also when an assertion fails, which otherwise would wait for the reader.
+        let ends_reader = OnDrop(&is_over);
         for number in 1.. {
             let executed = number % 2 == 0;
             let state = format!("state-{number}");
@@ -125,7 +137,7 @@ fn a_kill_at_each_change_of_the_store_leaves_a_whole_export() {
             }
             cases += 1;
         }
-        is_over.store(true, Ordering::SeqCst);
+        drop(ends_reader);
         let reads = reader.join().unwrap();
         print_note(&format!("{cases} kills, {reads} reads of a whole export"));
     });
