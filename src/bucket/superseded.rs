@@ -70,7 +70,7 @@ mod tests {
                 .map(|(name, at)| (name.as_str(), *at))
                 .eq(expected)
         );
-        let grace = Duration::from_secs(60);
+        let grace = Duration::from_mins(1);
         assert_eq!(expired(&superseded, grace, at(100)), ["old"]);
         assert_eq!(expired(&superseded, grace, at(60)), [""; 0]);
         // A clock that went back expires nothing.

@@ -25,7 +25,7 @@ use crate::api::connections::{proxy_of, trusted_roots};
 use crate::api::http::body_client::BodyClient;
 use crate::api::http::http_client::HttpSettings;
 use crate::api::http::transport_error::{TransportError, cause};
-use crate::api::proxy::is_loopback;
+use crate::api::proxy::{Proxy, is_loopback};
 use crate::bucket::store_options::StoreOptions;
 use crate::threads;
 
@@ -145,7 +145,7 @@ fn new_client(
     let roots = trusted_roots(is_tls, options.ca_file.as_ref(), &options.authorities)
         .map_err(|error| unusable(&error))?;
     let authorization = proxy.as_ref().filter(|_| is_plain);
-    let authorization = authorization.map(|proxy| proxy.authorization());
+    let authorization = authorization.map(Proxy::authorization);
     let authorization = authorization
         .transpose()
         .map_err(|error| unusable(&error))?
