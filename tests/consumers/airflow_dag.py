@@ -3,30 +3,15 @@
 Arguments: the file of the DAG, a directory for the files of Airflow, and exit codes, each with the expected result:
 `5=again`. The program is a mock that exits with the code once, and with 0 if it is retried.
 """
-import importlib.util
 import json
-import os
 import pathlib
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
+
+import airflow_support
 
 source, home = map(pathlib.Path, sys.argv[1:3])
-os.environ.update(
-    AIRFLOW_HOME=str(home),
-    AIRFLOW__CORE__LOAD_EXAMPLES="False",
-    AIRFLOW__CORE__DAGS_FOLDER=str(source.parent),
-    # Tracebacks of tasks that are meant to fail say nothing.
-    AIRFLOW__LOGGING__LOGGING_LEVEL="CRITICAL",
-)
-
-from airflow.dag_processing.dagbag import DagBag
-from airflow.utils.db import initdb
-
-initdb()
-assert DagBag(str(source)).import_errors == {}
-spec = importlib.util.spec_from_file_location("example", source)
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
+module = airflow_support.load(source, home)
 
 stub = home / "scale-export"
 module.PROGRAM = module.EXPORT[0] = module.CHANGES[0] = module.REPORT[0] = str(stub)
@@ -50,9 +35,7 @@ echo '{json.dumps(SUMMARY)}' > "$2"
     stub.chmod(0o755)
     dag = module.scale_export()
     dag.get_task("export").retry_delay = timedelta(0)
-    result = dag.test(logical_date=datetime(2026, 1, day, tzinfo=timezone.utc))
-    states = {task.task_id: str(task.state) for task in result.get_task_instances()}
-    return str(result.state), states, len(calls.read_text().splitlines())
+    return *airflow_support.run(dag, day), len(calls.read_text().splitlines())
 
 
 def states(export, failed_ids, others):

@@ -22,6 +22,7 @@ mod crash;
 mod documents;
 mod dry_run;
 mod encoding;
+mod engines;
 mod export;
 mod export_readme;
 mod failure_kinds;

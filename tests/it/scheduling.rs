@@ -12,15 +12,15 @@ use serde_json::Value;
 
 use crate::support::{KEY, manifest, print_note, program, python, root, sandbox};
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-fn leave_out(what: &str) {
+pub(crate) fn leave_out(what: &str) {
     print_note(&format!("left out: {what}"));
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let both = [output.stdout.as_slice(), &output.stderr].concat();
     String::from_utf8_lossy(&both).into_owned()
 }
@@ -44,7 +44,7 @@ fn rows_of_codes(document: &str) -> BTreeMap<i32, String> {
 }
 
 /// For each exit code, whether a scheduler should try again, from `docs/exit_codes.md`.
-fn is_retried() -> BTreeMap<i32, bool> {
+pub(crate) fn is_retried() -> BTreeMap<i32, bool> {
     let rows = rows_of_codes(&read("docs/exit_codes.md"));
     let again = rows.into_iter().map(|(code, rest)| {
         let last = rest.trim_end_matches(" |").rsplit(" | ").next().unwrap();
@@ -61,7 +61,7 @@ fn every_exit_code_is_explained_to_operators() {
 }
 
 /// The directory of a scheduled run.
-fn prepare(base: &Path) {
+pub(crate) fn prepare(base: &Path) {
     fs::write(base.join("ids.txt"), "task_1\ntask_2\n").unwrap();
     fs::write(base.join("key"), format!("{KEY}\n")).unwrap();
 }
@@ -77,13 +77,13 @@ fn shell(command: &str) -> Command {
 }
 
 /// Sets the base URL, and a rate without waits.
-fn against<'c>(command: &'c mut Command, server: &Sandbox) -> &'c mut Command {
+pub(crate) fn against<'c>(command: &'c mut Command, server: &Sandbox) -> &'c mut Command {
     command
         .env("SCALE_API_URL", server.base_url())
         .env("SCALE_EXPORT_RATE", "max")
 }
 
-fn moved(command: &str, program: &str, base: &Path) -> String {
+pub(crate) fn moved(command: &str, program: &str, base: &Path) -> String {
     command
         .replace("/srv/scale", &base.display().to_string())
         .replace("/usr/local/bin/scale-export", program)
@@ -270,7 +270,7 @@ fn systemd_accepts_the_units() {
 }
 
 /// The action of a `podFailurePolicy` for an exit code: that of the first rule that matches.
-fn action<'p>(policy: &'p Value, container: &Value, code: i32) -> &'p str {
+pub(crate) fn action<'p>(policy: &'p Value, container: &Value, code: i32) -> &'p str {
     let rules = policy["rules"].as_array().unwrap();
     let rule = rules.iter().find(|rule| {
         let codes = &rule["onExitCodes"];
@@ -283,15 +283,39 @@ fn action<'p>(policy: &'p Value, container: &Value, code: i32) -> &'p str {
     rule.unwrap()["action"].as_str().unwrap()
 }
 
-#[test]
-fn the_cron_job_is_valid_runs_and_handles_exit_codes() {
+/// The arguments of a container. Each path among them is on a volume.
+pub(crate) fn arguments(container: &Value) -> Vec<String> {
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    let args = container["args"].as_array().unwrap().iter();
+    let args = args.map(|arg| arg.as_str().unwrap().to_owned());
+    args.inspect(|arg| {
+        let path = arg.split_once("=/").map(|(_, path)| path);
+        let is_mounted = |path: &str| {
+            mounts.iter().any(|mount| {
+                let below = mount["mountPath"].as_str().unwrap()[1..].to_owned() + "/";
+                path.starts_with(&below)
+            })
+        };
+        let is_reachable = path.or(arg.strip_prefix('/')).is_none_or(is_mounted);
+        assert!(is_reachable, "{arg} is on no volume");
+    })
+    .collect()
+}
+
+/// The resources in a file of Kubernetes, which fit its schemas.
+pub(crate) fn resources(path: &str) -> Vec<Value> {
     let output = python()
         .arg(root().join("tests/consumers/kubernetes.py"))
-        .arg(root().join("examples/kubernetes-cronjob.yaml"))
+        .arg(root().join(path))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output));
-    let resources: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_cron_job_is_valid_runs_and_handles_exit_codes() {
+    let resources = resources("examples/kubernetes-cronjob.yaml");
     let cron_job = resources
         .iter()
         .find(|resource| resource["kind"] == "CronJob");
@@ -324,16 +348,7 @@ fn the_cron_job_is_valid_runs_and_handles_exit_codes() {
     let base = tempfile::tempdir().unwrap();
     prepare(base.path());
     let at = |name: &str| base.path().join(name).display().to_string();
-    let mounts = container["volumeMounts"].as_array().unwrap();
-    let args = container["args"].as_array().unwrap().iter().map(|arg| {
-        let arg = arg.as_str().unwrap();
-        if let Some((_, path)) = arg.split_once("=/") {
-            let is_mounted = |mount: &Value| {
-                let below = mount["mountPath"].as_str().unwrap()[1..].to_owned() + "/";
-                path.starts_with(&below)
-            };
-            assert!(mounts.iter().any(is_mounted), "{arg} is on no volume");
-        }
+    let args = arguments(container).into_iter().map(|arg| {
         arg.replace("/etc/scale/ids/ids.txt", &at("ids.txt"))
             .replace("/etc/scale/key/key", &at("key"))
             .replace("/data", &at(""))
