@@ -73,9 +73,12 @@ skipped = states("failed", "upstream_failed", "upstream_failed", "upstream_faile
 equal(run(day=2), ("failed", skipped), "a shard with exit code 2")
 equal(started(), starts(1), "a shard with exit code 2")
 
-# Its shard is published, and so is the whole: red for people, tables for what follows.
+# Its shard is published, and so is the whole: red for people, tables for what follows. More IDs move tasks from most
+# shards to others.
 ids = base / "ids.txt"
-ids.write_text(ids.read_text() + "no_such_task\n")
+count = len(ids.read_text().splitlines())
+more = "".join(f"task_{number}\n" for number in range(count + 1, 2 * count + 1))
+ids.write_text(ids.read_text() + "no_such_task\n" + more)
 put_in_front(0, times=0)
 equal(run(day=3), ("failed", states(failed_ids="failed")), "a failed ID")
 

@@ -52,10 +52,15 @@ def ending(names, *arguments):
 sys.modules.update(mock_spark() | mock_ray())
 time.sleep = lambda seconds: None
 names = runpy.run_path(str(path))
-try:
-    names["main"]()
-except SystemExit as end:
-    assert end.code == 0, end.code
+ids = path.with_name("ids.txt")
+count = len(ids.read_text().splitlines())
+# More IDs move tasks from most shards to others.
+for more in [], range(count + 1, 2 * count + 1):
+    ids.write_text(ids.read_text() + "".join(f"task_{number}\n" for number in more))
+    try:
+        names["main"]()
+    except SystemExit as end:
+        assert end.code == 0, end.code
 
 stub = path.with_name("stub")
 names["export_shard"].__globals__["PROGRAM"] = str(stub)

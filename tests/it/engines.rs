@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,9 +27,12 @@ const SHARDS: usize = 4;
 fn prepared() -> (tempfile::TempDir, Sandbox) {
     let base = tempfile::tempdir().unwrap();
     prepare(base.path());
-    let list = task_ids(TASKS).join("\n") + "\n";
-    fs::write(base.path().join("ids.txt"), list).unwrap();
+    write_list(base.path(), &task_ids(TASKS));
     (base, sandbox(SandboxConfig::default()))
+}
+
+fn write_list(base: &Path, ids: &[String]) {
+    fs::write(base.join("ids.txt"), ids.join("\n") + "\n").unwrap();
 }
 
 /// Adds what the program needs in this test to a command.
@@ -113,18 +117,21 @@ fn the_indexed_job_exports_all_shards_and_the_second_job_combines_them() {
         let output = in_test(program().args(args), &server).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     };
-    // A failed ID fails neither a shard nor the second job.
-    let list = task_ids(TASKS).join("\n") + "\nno_such_task\n";
-    fs::write(base.path().join("ids.txt"), list).unwrap();
-    for index in (0..SHARDS).rev() {
-        in_pod(shard, index);
-    }
     let combine = job(&resources, "scale-combine");
     assert_eq!(combine["suspend"], true);
-    let pod = &combine["template"]["spec"];
-    assert_eq!(pod["restartPolicy"], "Never");
-    in_pod(&pod["initContainers"][0], 0);
-    in_pod(&pod["containers"][0], 0);
+    let second_pod = &combine["template"]["spec"];
+    assert_eq!(second_pod["restartPolicy"], "Never");
+    // A failed ID fails neither a shard nor the second job. More IDs move tasks from most shards to others.
+    let failing = || iter::once("no_such_task".to_owned());
+    for ids in [TASKS, 2 * TASKS] {
+        let ids: Vec<String> = failing().chain(task_ids(ids)).collect();
+        write_list(base.path(), &ids);
+        for index in (0..SHARDS).rev() {
+            in_pod(shard, index);
+        }
+        in_pod(&second_pod["initContainers"][0], 0);
+        in_pod(&second_pod["containers"][0], 0);
+    }
     assert_combined(base.path(), &server);
     assert!(base.path().join("summary.json").exists());
     assert!(base.path().join("scale_export.prom").exists());
