@@ -1,6 +1,6 @@
 .PHONY: help test buckets databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
 	bench-instructions bench-memory bench-scale bench-nights performance bench-report bench-pacing bench-shards fuzz deny attack lint-python lint-workflows \
-	test-package wheel wheel-check wheel-test buildah image image-files test-image
+	test-package wheel wheel-check wheel-test buildah image image-files test-image distributed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -72,7 +72,7 @@ buckets: .venv-stores/ready ## Test exports into moto, SeaweedFS, Azurite and a 
 	.venv-python/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/python/without_dependencies.txt
 	touch .venv-python/ready
 
-PYTHON_CODE = python packaging tests/python tests/image
+PYTHON_CODE = python packaging tests/python tests/image tests/distributed $(wildcard examples/*_shards.py)
 
 lint-python: .venv-python/ready ## Check the Python package (format, lints, types, Python 3.9) and the Dockerfile
 	.venv-python/bin/ruff format --quiet --check $(PYTHON_CODE)
@@ -152,6 +152,17 @@ test: .venv/ready .venv-airflow/ready .readers/ready .venv-python/ready database
 		SCALE_EXPORT_TEST_READERS=$(CURDIR)/.readers \
 		SCALE_EXPORT_TEST_AIRFLOW=$(CURDIR)/.venv-airflow/bin/python cargo test --locked
 	$(MAKE) test-package test-image
+
+.venv-distributed/ready: tests/distributed/requirements.txt
+	python3 -m venv .venv-distributed
+	.venv-distributed/bin/pip install --quiet --disable-pip-version-check -r tests/distributed/requirements.txt
+	touch .venv-distributed/ready
+
+# Not part of `make test`: it downloads 0.6 GB.
+distributed: .venv-distributed/ready ## Export in shards with Spark and Ray, kill a worker midway, and compare with a single run
+	@$(call install_package,java,default-jre-headless)
+	cargo build --locked
+	.venv-distributed/bin/python tests/distributed/run.py target/debug/scale-export
 
 readers: .venv/ready ## Read every table with all readers, old and new (downloads 2 GB the first time)
 	cargo build --locked

@@ -20,6 +20,7 @@ const SEARCHED: &[&str] = &[
     "python",
     "src",
     "tests/consumers",
+    "tests/distributed",
     "tests/image",
     "tests/it",
     "tests/python",
