@@ -1,4 +1,4 @@
-"""Nightly export of a long list in shards, for Airflow 3; runs with 2.10 as well.
+"""Nightly export of a long list in shards, for Airflow 3. It has the imports of Airflow 2, but is not tested with it.
 
 `export_shard` is mapped: one task for each shard, on any worker. Each retries alone, and continues with the directory of
 its shard, which stays from night to night. `combine` then publishes the export of the whole list, and `verify` compares
