@@ -87,6 +87,7 @@ fn published(publication: &PublicationCounts) -> String {
     let PublicationCounts {
         published_at,
         tool_version,
+        shard,
         exported,
         failed,
         stale,
@@ -94,8 +95,9 @@ fn published(publication: &PublicationCounts) -> String {
         bytes,
         ..
     } = publication;
+    let shard = shard.map_or_else(String::new, |shard| format!("shard {shard}, "));
     format!(
-        "{published_at} by version {tool_version}: {}, {failed} failed, {stale} stale; {}, {}",
+        "{published_at} by version {tool_version}: {shard}{}, {failed} failed, {stale} stale; {}, {}",
         plural(*exported, "task"),
         plural(*files, "file"),
         bytes_text(*bytes)

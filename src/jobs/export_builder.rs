@@ -264,6 +264,7 @@ impl ExportOptionsBuilder {
             }
             let ShardIds { ids, place } = shard.of(&options.ids, RangeLengths::of_program());
             (options.ids, options.shard) = (ids, Some(place));
+            options.guard.is_shard = true;
             options.fetch.is_limit_shared = shard.count() > 1;
             // The rate is that of all shards together.
             if let Some(Rate::Limit(limit)) = &mut rate {

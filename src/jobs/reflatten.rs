@@ -156,6 +156,18 @@ fn flatten_into(
     let TasksWithTables { ids, built } = tables;
     stop_if_cancelled(cancel)?;
     let published = directory.manifest();
+    let shard = shard_of(options);
+    if let Some(before) = published
+        .as_ref()
+        .and_then(|published| published.shard.as_ref())
+        && shard.as_ref() != Some(before)
+    {
+        return Err(ExportError::OtherShard {
+            out: directory.path().to_owned(),
+            published: Some(before.shard),
+            requested: shard.map(|place| place.shard),
+        });
+    }
     let next = NextExport {
         response_source: ResponseSource::Journal,
         directory: directory.path(),
@@ -169,7 +181,7 @@ fn flatten_into(
     let unreadable = facts.unreadable;
     let publication = Publication {
         ids: &ids,
-        shard: shard_of(options),
+        shard,
         duplicates: duplicates(options).unwrap_or(facts.duplicates),
         run: counters(started_at, facts.journal_bytes),
         with_journal: facts.has_new_journal,

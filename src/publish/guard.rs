@@ -63,6 +63,9 @@ pub struct GuardOptions {
     /// Whether IDs that the API reports as missing (404, 410) are deleted tasks, which leave the tables and are not
     /// failures.
     pub drop_missing: bool,
+    /// Whether the IDs are a shard of a list. All of its IDs may fail then, if it has exported none before: the combination
+    /// of all shards decides about the whole list.
+    pub is_shard: bool,
 }
 
 impl Default for GuardOptions {
@@ -72,6 +75,7 @@ impl Default for GuardOptions {
             tolerate: Allowance::Count(0),
             max_shrink: Allowance::Percent(20.0),
             drop_missing: false,
+            is_shard: false,
         }
     }
 }
@@ -269,7 +273,8 @@ pub(crate) fn check(
     } = *candidate;
     let failures = by_kind.values().sum();
     // Before the share of failures: an empty export is a mistake, whatever is allowed.
-    if requested > 0 && exported == 0 {
+    let can_be_empty = options.is_shard && shrink.before == 0;
+    if requested > 0 && exported == 0 && !can_be_empty {
         return Err(NotPublished::Nothing {
             response_source,
             requested,

@@ -107,7 +107,11 @@ pub(crate) fn readable_manifest(directory: &Path) -> Result<Manifest, Unreadable
 fn manifest_of(directory: &Path) -> Result<(Manifest, Vec<u8>), UnreadableExport> {
     let path = || directory.to_owned();
     if !directory.is_dir() {
-        let cause = "there is no such directory";
+        let cause = if directory.exists() {
+            "it is not a directory"
+        } else {
+            "there is no such directory"
+        };
         return Err(UnreadableExport::Missing {
             path: path(),
             cause,

@@ -9,6 +9,7 @@ use std::process::Output;
 use scale_export::sandbox::config::SandboxConfig;
 use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::flatten::{run, stderr};
 use crate::ranges::RANGE_TASKS;
@@ -438,7 +439,7 @@ fn a_changed_row_of_a_combined_export_is_found_with_the_shards() {
     let output = verify(&[&out, &list.path("other")]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(
-        stderr(&output).contains("they are those of another list of IDs"),
+        stderr(&output).contains("their IDs are others"),
         "{}",
         stderr(&output)
     );
@@ -459,6 +460,10 @@ fn a_combined_export_is_an_export_for_the_other_commands() {
             stderr(&output)
         );
     }
+    let status = run(&["status"], &[&out]);
+    assert!(!String::from_utf8_lossy(&status.stdout).contains("problem"));
+    let status = run(&["status"], &[&shards[1]]);
+    assert!(String::from_utf8_lossy(&status.stdout).contains("shard 1/2"));
     // A shard that is flattened in place stays one.
     let output = run(&["flatten"], &[&shards[0], Path::new("--out"), &shards[0]]);
     assert!(
@@ -467,4 +472,145 @@ fn a_combined_export_is_an_export_for_the_other_commands() {
         stderr(&output)
     );
     assert_eq!(manifest(&shards[0])["shard"]["count"], 2);
+    let ids = list.path("ids.txt");
+    let options = [
+        &shards[0],
+        Path::new("--out"),
+        &shards[0],
+        Path::new("--ids"),
+        &ids,
+    ];
+    let output = run(&["flatten"], &options);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(manifest(&shards[0])["shard"]["count"], 2);
+}
+
+#[test]
+fn a_shard_in_which_every_id_fails_is_combined_with_the_others() {
+    let list = Shards::new(&[]);
+    let mut ids = task_ids(30);
+    ids.extend((0..40).map(|number| format!("gone_{number}")));
+    list.write_list(&ids);
+    let whole = list.export("whole", &[]);
+    assert_eq!(whole.status.code(), Some(3), "{}", stderr(&whole));
+    let shards = list.export_all(4);
+    assert_eq!(manifest(&shards[3])["ids"]["exported"], 0);
+    let output = list.combine(&shards, "out", &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(all_published(&list.path("out")) == all_published(&list.path("whole")));
+    // A list of which nothing is exported is not published.
+    list.write_list(&ids[30..]);
+    let shards = ["0/2", "1/2"].map(|shard| {
+        let name = format!("gone_{}", &shard[..1]);
+        list.export(&name, &["--shard", shard]);
+        list.path(&name)
+    });
+    let output = list.combine(&shards, "nothing", &[]);
+    assert_eq!(output.status.code(), Some(8), "{}", stderr(&output));
+}
+
+/// Changes the manifest of an export.
+fn edit_manifest(out: &Path, edit: impl FnOnce(&mut Value)) {
+    let mut edited = manifest(out);
+    edit(&mut edited);
+    fs::write(out.join("manifest.json"), edited.to_string()).unwrap();
+}
+
+#[test]
+fn an_error_names_the_shard_that_is_damaged() {
+    let list = Shards::new(&[]);
+    let shards = list.export_all(3);
+    list.combine(&shards, "out", &[]);
+    let before = published(&list.path("out"));
+    let damage = |file: &str, content: Option<&[u8]>, expected: &str| {
+        let path = shards[1].join(file);
+        let intact = fs::read(&path).unwrap();
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let output = list.combine(&shards, "out", &[]);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(
+            text.contains("shard 1/3") && text.contains(expected),
+            "{text}"
+        );
+        fs::write(&path, intact).unwrap();
+    };
+    let copied = "copy the whole directory";
+    damage(".scale-export/ids.txt", None, copied);
+    damage(".scale-export/journal", None, copied);
+    let other = b"task_1\ntask_2\n";
+    damage(
+        ".scale-export/ids.txt",
+        Some(other),
+        "is not the one that it published",
+    );
+    // Numbers that no export has.
+    let intact = manifest(&shards[1]);
+    for edit in [
+        |manifest: &mut Value| manifest["run"]["requests"] = u64::MAX.into(),
+        |manifest: &mut Value| {
+            let exported = manifest["ids"]["exported"].as_u64().unwrap();
+            manifest["ids"]["requested"] = (1_u64 << 40).into();
+            manifest["ids"]["failed"] = ((1_u64 << 40) - exported).into();
+        },
+    ] {
+        edit_manifest(&shards[1], edit);
+        let output = list.combine(&shards, "out", &[]);
+        assert!(
+            matches!(output.status.code(), Some(2 | 3)),
+            "{}",
+            stderr(&output)
+        );
+        let output = verify(&[&list.path("out"), &shards[0], &shards[1], &shards[2]]);
+        assert!(
+            matches!(output.status.code(), Some(0 | 7)),
+            "{}",
+            stderr(&output)
+        );
+        fs::write(shards[1].join("manifest.json"), intact.to_string()).unwrap();
+    }
+    assert!(published(&list.path("out")) == before);
+    // Rows that the state does not have would be lost.
+    let ranges = shards[1].join(".scale-export/ranges");
+    let text = fs::read_to_string(&ranges).unwrap();
+    let (_, json) = text.split_once('\n').unwrap();
+    let mut json: Value = serde_json::from_str(json).unwrap();
+    json["ranges"][0]["tables"] = Value::Array(Vec::new());
+    let json = json.to_string();
+    let sha256 = scale_export::hex::encode(&Sha256::digest(&json));
+    fs::write(&ranges, format!("{sha256}\n{json}")).unwrap();
+    let output = list.combine(&shards, "out", &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("rows, and in the shards"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(published(&list.path("out")) == before);
+}
+
+#[test]
+fn verify_refuses_shards_that_cannot_tell_anything_about_the_export() {
+    let list = Shards::new(&[]);
+    let shards = list.export_all(2);
+    list.combine(&shards, "out", &[]);
+    let out = list.path("out");
+    let others = ["0/2", "1/2"].map(|shard| {
+        let name = format!("other_{}", &shard[..1]);
+        list.export(&name, &["--shard", shard, "--expand", "project"]);
+        list.path(&name)
+    });
+    let output = verify(&[&out, &others[0], &others[1]]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("their options are others"),
+        "{}",
+        stderr(&output)
+    );
+    fs::remove_file(shards[1].join(".scale-export/journal")).unwrap();
+    let output = verify(&[&out, &shards[0], &shards[1]]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }

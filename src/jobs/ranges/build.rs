@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
 use crate::jobs::error::ExportError;
-use crate::jobs::ranges::merge::{BuiltTables, RangeMerge};
+use crate::jobs::ranges::merge::{BuiltTables, RangeMerge, TaskCounts};
 use crate::jobs::ranges::range_order::RangeOrder;
 use crate::jobs::ranges::range_turns::{RangeTurns, TurnsEnd};
 use crate::jobs::ranges::table_target::TableTarget;
@@ -107,6 +107,11 @@ impl<'m> TableBuild<'m> {
     /// The number of ranges, and of those that were copied.
     pub(crate) fn ranges(&self) -> (usize, usize) {
         self.merge.ranges()
+    }
+
+    /// The numbers of tasks so far.
+    pub(crate) fn counts(&self) -> TaskCounts {
+        self.merge.counts()
     }
 
     /// Completes the files.

@@ -24,6 +24,17 @@ pub(crate) struct FlattenSummary {
     pub(crate) exported: u64,
 }
 
+/// Numbers of tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TaskCounts {
+    /// With a row in `tasks`.
+    pub(crate) exported: u64,
+    /// Without one.
+    pub(crate) failed: u64,
+    /// Exported tasks that could not be refreshed.
+    pub(crate) stale: u64,
+}
+
 /// Complete tables under temporary names, and what was found while they were built.
 #[derive(Debug)]
 pub(crate) struct BuiltTables {
@@ -125,6 +136,18 @@ impl<'m> RangeMerge<'m> {
     /// The number of ranges, and of those that were copied from the published tables.
     pub(crate) fn ranges(&self) -> (usize, usize) {
         (self.ranges.ranges.len(), self.copied)
+    }
+
+    /// The numbers of tasks so far.
+    pub(crate) fn counts(&self) -> TaskCounts {
+        let FlattenSummary {
+            failures, exported, ..
+        } = &self.flattened;
+        TaskCounts {
+            exported: *exported,
+            failed: failures.failed(),
+            stale: failures.stale,
+        }
     }
 
     /// Completes the files.

@@ -26,9 +26,10 @@ use crate::journal::reader::JournalReader;
 use crate::journal::scan::break_if;
 use crate::plural::plural;
 use crate::publish::guard::{GuardOptions, ResponseSource};
-use crate::publish::manifest::{Ids, RunCounters};
+use crate::publish::manifest::RunCounters;
 use crate::publish::output_dir::{OutputDirectory, is_below};
 use crate::state::lock::LockWait;
+use crate::tables::row_key::RowKind;
 
 /// What to combine, and how.
 #[derive(Debug)]
@@ -115,7 +116,10 @@ impl Combination<'_> {
             directory, shards, ..
         } = *self;
         report_directory(directory, self.events);
-        refuse_fetched(directory)?;
+        refuse_fetched(directory).map_err(|error| match error {
+            ExportError::Fetched { out } => ShardError::OutHasResponses { out }.into(),
+            error => error,
+        })?;
         let guard = GuardOptions {
             drop_missing: shards.options.drop_missing,
             ..*guard
@@ -151,8 +155,13 @@ impl Combination<'_> {
             options: shards.options.clone(),
         };
         let report = publication.publish(directory, staging, built)?;
+        // The manifest has the requests of the shards; this run has sent none.
         Ok(ExportReport {
             uses_network: false,
+            requests: 0,
+            retries: 0,
+            rate_limited: 0,
+            bytes_received: 0,
             ..report
         })
     }
@@ -184,7 +193,7 @@ impl Combination<'_> {
             plural(ranges as u64, "range")
         )));
         let built = tables.finish()?;
-        self.compare_counts(&built)?;
+        self.compare_rows(&built)?;
         Ok(built)
     }
 
@@ -210,10 +219,20 @@ impl Combination<'_> {
             drop_missing: self.shards.options.drop_missing,
         };
         let run = self.cancel.child_token();
-        if tables.add(target, source, &journal, BuildTokens::of_run(&run))? {
+        let before = tables.counts();
+        if !tables.add(target, source, &journal, BuildTokens::of_run(&run))? {
+            return Err(ExportError::Interrupted(SavedWork::Nothing));
+        }
+        let after = tables.counts();
+        let published = &shard.manifest.ids;
+        let is_same = after.exported - before.exported == published.exported
+            && after.failed - before.failed == published.failed
+            && after.stale - before.stale == published.stale;
+        if is_same {
             Ok(())
         } else {
-            Err(ExportError::Interrupted(SavedWork::Nothing))
+            let cause = "it has other tasks than its manifest says";
+            Err(shard.unpublished(cause).into())
         }
     }
 
@@ -224,13 +243,6 @@ impl Combination<'_> {
         ids: &TaskIds,
     ) -> Result<(JournalContents, JournalReader), ExportError> {
         let path = shard.state().journal();
-        if !JournalReader::is_there(&path)? {
-            return Err(ShardError::NoJournal {
-                path: shard.path.clone(),
-                shard: shard.shard,
-            }
-            .into());
-        }
         let mut contents = JournalContents::new(ids, shard.manifest.run.journal_bytes);
         let (reader, _, scan) = JournalReader::open_with_index(&path, |entry| {
             contents.add_record(ids, &entry);
@@ -248,29 +260,27 @@ impl Combination<'_> {
         Ok((contents, reader))
     }
 
-    /// The tables must have the tasks of the shards: a state that does not fit to the published tables is damaged.
-    fn compare_counts(&self, built: &BuiltTables) -> Result<(), ExportError> {
-        let sum = |count: fn(&Ids) -> u64| -> u64 {
-            let shards = self.shards.shards.iter();
-            shards.map(|shard| count(&shard.manifest.ids)).sum()
-        };
-        let flattened = &built.flattened;
-        let found = (
-            flattened.exported,
-            flattened.failures.failed(),
-            flattened.failures.stale,
-        );
-        let expected = (
-            sum(|ids| ids.exported),
-            sum(|ids| ids.failed),
-            sum(|ids| ids.stale),
-        );
-        match self.shards.shards.first() {
-            Some(first) if found != expected => Err(first
-                .unpublished("the shards have other tasks than their manifests say")
-                .into()),
-            _ => Ok(()),
+    /// The tables must have the rows that the shards published: a state that does not fit to them is damaged.
+    fn compare_rows(&self, built: &BuiltTables) -> Result<(), ExportError> {
+        let of_tasks = built.tables.iter();
+        let of_tasks = of_tasks.filter(|written| written.table.row_kind != RowKind::Entity);
+        for written in of_tasks {
+            let published = self.shards.shards.iter().map(|shard| {
+                let mut tables = shard.manifest.tables.iter();
+                let table = tables.find(|(name, _)| name == written.table.name);
+                table.map_or(0, |(_, table)| table.rows)
+            });
+            let published = published.fold(0, u64::saturating_add);
+            if published != written.rows {
+                return Err(ShardError::OtherRows {
+                    table: written.table.name,
+                    published,
+                    found: written.rows,
+                }
+                .into());
+            }
         }
+        Ok(())
     }
 
     /// The counters of the runs of all shards, from the first start to the last end. There is no journal.
@@ -292,10 +302,10 @@ impl Combination<'_> {
             journal_bytes: None,
         };
         for run in runs() {
-            all.requests += run.requests;
-            all.retries += run.retries;
-            all.rate_limited += run.rate_limited;
-            all.bytes_received += run.bytes_received;
+            all.requests = all.requests.saturating_add(run.requests);
+            all.retries = all.retries.saturating_add(run.retries);
+            all.rate_limited = all.rate_limited.saturating_add(run.rate_limited);
+            all.bytes_received = all.bytes_received.saturating_add(run.bytes_received);
         }
         all
     }

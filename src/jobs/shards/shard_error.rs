@@ -1,5 +1,6 @@
 //! Why shards cannot be combined.
 
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -9,8 +10,6 @@ use crate::ids::error::IdsError;
 use crate::ids::shard::Shard;
 use crate::output_error::OutputError;
 use crate::publish::published_export::UnreadableExport;
-use crate::shell_quoting::shell_quoted;
-use crate::state::paths::JOURNAL;
 
 /// Why shards cannot be combined.
 #[derive(Debug, Error)]
@@ -26,13 +25,13 @@ pub enum ShardError {
     #[error(transparent)]
     Ids(#[from] IdsError),
     /// A directory has an export of a whole list.
-    #[error("could not combine `{}`: it is the export of a whole list, not a shard", path.display())]
+    #[error("could not use `{}` as a shard: it is the export of a whole list", path.display())]
     NoShard {
         /// The directory.
         path: PathBuf,
     },
     /// Another version of the program wrote a shard.
-    #[error("could not combine shard {shard} in `{}`: version {theirs} wrote it, and this is version {ours}", path.display())]
+    #[error("could not use shard {shard} in `{}`: version {theirs} wrote it, and this is version {ours}", path.display())]
     Version {
         /// The directory.
         path: PathBuf,
@@ -44,7 +43,7 @@ pub enum ShardError {
         ours: String,
     },
     /// Two directories have the same shard.
-    #[error("could not combine the shards: `{}` and `{}` both have shard {shard}", one.display(), other.display())]
+    #[error("could not use the shards: `{}` and `{}` both have shard {shard}", one.display(), other.display())]
     Twice {
         /// The shard.
         shard: Shard,
@@ -54,7 +53,7 @@ pub enum ShardError {
         other: PathBuf,
     },
     /// A shard is one of another list, or of another number of shards, or was exported with other options.
-    #[error("could not combine shard {shard} in `{}` with shard {first} in `{}`: their {difference} differ", path.display(), first_path.display())]
+    #[error("could not use shard {shard} in `{}` with shard {first} in `{}`: their {difference} differ", path.display(), first_path.display())]
     Incompatible {
         /// The directory.
         path: PathBuf,
@@ -67,27 +66,31 @@ pub enum ShardError {
         /// What differs.
         difference: &'static str,
     },
-    /// The export that is verified has other IDs than the shards.
-    #[error("could not verify the export with these shards: they are those of another list of IDs")]
-    OtherList,
+    /// The export that is verified was combined from other shards.
+    #[error("could not verify the export with these shards: their {0} are others")]
+    OtherExport(&'static str),
     /// Shards are missing.
-    #[error("could not combine the shards: {} missing", missing_text(missing, *more))]
+    #[error("could not use the shards: {} missing", missing_text(missing, *more))]
     Missing {
         /// The first missing shards.
         missing: Vec<Shard>,
         /// How many more are missing.
         more: u64,
     },
-    /// The raw responses of a shard are missing.
-    #[error("could not combine shard {shard} in `{}`: {JOURNAL} is missing", path.display())]
-    NoJournal {
+    /// A file of the state of a shard is missing, or cannot be read.
+    #[error("could not use shard {shard} in `{}`: {name}: {cause}", path.display())]
+    State {
         /// The directory.
         path: PathBuf,
         /// The shard.
         shard: Shard,
+        /// The file, as a path in the directory.
+        name: &'static str,
+        /// The error of the system.
+        cause: io::Error,
     },
     /// The raw responses of a shard are damaged, or not those of its tables.
-    #[error("could not combine shard {shard} in `{}`: {cause}", path.display())]
+    #[error("could not use shard {shard} in `{}`: {cause}", path.display())]
     Unpublished {
         /// The directory.
         path: PathBuf,
@@ -95,6 +98,24 @@ pub enum ShardError {
         shard: Shard,
         /// What is wrong.
         cause: &'static str,
+    },
+    /// The combined tables have other rows than the shards.
+    #[error(
+        "could not combine the shards: `{table}` has {found} rows, and in the shards {published}"
+    )]
+    OtherRows {
+        /// The table.
+        table: &'static str,
+        /// Rows by the manifests of the shards.
+        published: u64,
+        /// Rows by the state of the shards.
+        found: u64,
+    },
+    /// The output directory has responses that were fetched into it.
+    #[error("could not write to `{}`: it has responses that an export fetched, which would be lost", out.display())]
+    OutHasResponses {
+        /// The output directory.
+        out: PathBuf,
     },
     /// The output directory is a shard, or inside one.
     #[error("could not write to `{}`: it is the directory of a shard, or inside one", out.display())]
@@ -118,6 +139,9 @@ impl Explain for ShardError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unreadable(error) => return error.hint(),
+            Self::Locked(OutputError::Locked { .. }) => {
+                "wait until the run of the shard ends".to_owned()
+            }
             Self::Locked(error) => return error.hint(),
             Self::Ids(error) => return error.hint(),
             Self::NoShard { .. } => {
@@ -132,19 +156,24 @@ impl Explain for ShardError {
                 "run all shards with the same list of IDs, the same N and the same options"
                     .to_owned()
             }
-            Self::OtherList => "name the shards that it was combined from".to_owned(),
+            Self::OtherExport(_) => "name the shards that it was combined from".to_owned(),
             Self::Missing { .. } => {
                 "name the directories of all shards; a shard without IDs has one too".to_owned()
             }
-            Self::NoJournal { .. } => {
+            Self::State { cause, .. } if cause.kind() == ErrorKind::NotFound => {
                 "copy the whole directory of a shard, with the hidden directory .scale-export"
                     .to_owned()
             }
-            Self::Unpublished { path, .. } => format!(
-                "run the shard again, and check it with: scale-export verify {}",
-                shell_quoted(path)
-            ),
-            Self::OutIsShard { .. } => "choose another directory with --out".to_owned(),
+            Self::State { .. } => "run the command as the user who exported the shards".to_owned(),
+            Self::Unpublished { .. } => {
+                "run the shard again: it fetches what is lost, and publishes what it has".to_owned()
+            }
+            Self::OtherRows { .. } => {
+                "find the damaged shard with scale-export verify, and run it again".to_owned()
+            }
+            Self::OutHasResponses { .. } | Self::OutIsShard { .. } => {
+                "choose another directory with --out".to_owned()
+            }
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::ids::error::IdsError;
+use crate::durable_fs;
 use crate::ids::read::read_published;
 use crate::ids::shard::{ListIdentity, Shard, ShardPlace};
 use crate::ids::task_ids::TaskIds;
@@ -11,7 +11,7 @@ use crate::publish::commit::is_pending;
 use crate::publish::manifest::{ENCODING_VERSION, Manifest, ManifestOptions, Tool};
 use crate::publish::published_export::{UnreadableExport, readable_manifest};
 use crate::state::lock::Lock;
-use crate::state::paths::StateDir;
+use crate::state::paths::{IDS, JOURNAL, StateDir};
 
 /// The number of missing shards that an error names.
 const SHOWN_SHARDS: usize = 10;
@@ -56,7 +56,21 @@ impl ShardExport {
             shard,
             _lock: lock,
         };
+        for name in [IDS, JOURNAL] {
+            export.check_state(name)?;
+        }
         Ok((export, place))
+    }
+
+    /// Fails if a file of the state is missing, or cannot be read.
+    fn check_state(&self, name: &'static str) -> Result<(), ShardError> {
+        let opened = durable_fs::open_to_read(&self.path.join(name));
+        opened.map(drop).map_err(|cause| ShardError::State {
+            path: self.path.clone(),
+            shard: self.shard,
+            name,
+            cause,
+        })
     }
 
     /// The state directory.
@@ -64,9 +78,15 @@ impl ShardExport {
         StateDir::of_output(&self.path)
     }
 
-    /// The IDs of the shard.
-    pub(crate) fn ids(&self) -> Result<TaskIds, IdsError> {
-        read_published(&self.state().ids())
+    /// The IDs of the shard: those that it published.
+    pub(crate) fn ids(&self) -> Result<TaskIds, ShardError> {
+        let ids = read_published(&self.state().ids())?;
+        let ListIdentity { requested, sha256 } = ListIdentity::of(&ids);
+        let published = &self.manifest.ids;
+        if requested != published.requested || sha256 != published.file.sha256 {
+            return Err(self.unpublished("its list of IDs is not the one that it published"));
+        }
+        Ok(ids)
     }
 
     /// An error about its responses.

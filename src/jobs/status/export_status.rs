@@ -137,7 +137,11 @@ fn read(
     };
     let tasks = tasks(export, saved.as_ref(), &mut problems, events);
     // No run continues the copies that `flatten` makes.
-    let can_continue = is_readable && of_journal.is_none_or(|options| !options.copied);
+    let can_continue = is_readable
+        && match of_journal {
+            Some(options) => !options.copied,
+            None => !published.is_some_and(is_combined),
+        };
     Ok(ExportStatus {
         version: STATUS_VERSION,
         directory: directory.display().to_string(),
@@ -173,9 +177,14 @@ fn is_locked_away(state: &StateDir) -> bool {
     matches!(state.path().read_dir(), Err(error) if error.kind() == ErrorKind::PermissionDenied)
 }
 
+/// Whether an export was combined from shards, which have its raw responses.
+fn is_combined(manifest: &Manifest) -> bool {
+    manifest.run.journal_bytes.is_none()
+}
+
 /// The problem of a published export without its journal: the next run fetches all of its list again.
 fn lost_journal(saved: &mut SavedCounts, manifest: &Manifest) -> Option<Problem> {
-    if saved.journal.is_some() || manifest.ids.exported == 0 {
+    if saved.journal.is_some() || manifest.ids.exported == 0 || is_combined(manifest) {
         return None;
     }
     let next = &mut saved.next_run;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::encode::format::Format;
 use crate::failure_kind::FailureKind;
+use crate::ids::shard::Shard;
 use crate::journal::format::JournalOptions;
 use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::{Manifest, ManifestOptions};
@@ -64,6 +65,8 @@ pub struct PublicationCounts {
     pub tool_version: String,
     /// The version of its tables.
     pub schema_version: String,
+    /// The shard of a list that it is; `None` for a whole list.
+    pub shard: Option<Shard>,
     /// Distinct IDs.
     pub requested: u64,
     /// IDs with a row in `tasks`.
@@ -90,6 +93,7 @@ impl PublicationCounts {
             published_at: manifest.run.finished_at.clone(),
             tool_version: manifest.tool.version.clone(),
             schema_version: manifest.schema_version.clone(),
+            shard: manifest.shard.as_ref().map(|place| place.shard),
             requested: manifest.ids.requested,
             exported: manifest.ids.exported,
             failed: manifest.ids.failed,

@@ -78,7 +78,7 @@ impl RawResponses {
                 manifest: export.manifest,
                 positions: 0..ids.len(),
             }],
-            Some(shards) => files_of(shards),
+            Some(shards) => files_of(shards, ids.len()),
         };
         let mut parts = Vec::new();
         for file in files {
@@ -210,14 +210,15 @@ impl RawResponses {
     }
 }
 
-/// The journals of the shards.
-fn files_of(shards: &ShardSet) -> Vec<SourceJournal<'_>> {
+/// The journals of the shards of a list with `ids` IDs.
+fn files_of(shards: &ShardSet, ids: usize) -> Vec<SourceJournal<'_>> {
     let mut start = 0;
     let shards = shards.shards.iter();
     shards
         .map(|shard| {
-            let requested = usize::try_from(shard.manifest.ids.requested).unwrap_or(usize::MAX);
-            let positions = start..requested.saturating_add(start);
+            // A manifest can have any number.
+            let requested = usize::try_from(shard.manifest.ids.requested).unwrap_or(ids);
+            let positions = start..requested.saturating_add(start).min(ids);
             start = positions.end;
             let path = shard.state().journal();
             SourceJournal {

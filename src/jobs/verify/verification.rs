@@ -142,7 +142,10 @@ fn shards_of(manifest: &Manifest, paths: &[PathBuf]) -> Result<Option<ShardSet>,
     }
     let shards = ShardSet::open(paths)?;
     if shards.list.sha256 != manifest.ids.file.sha256 {
-        return Err(ShardError::OtherList.into());
+        return Err(ShardError::OtherExport("IDs").into());
+    }
+    if shards.options != manifest.options {
+        return Err(ShardError::OtherExport("options").into());
     }
     Ok(Some(shards))
 }
