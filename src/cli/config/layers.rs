@@ -109,6 +109,13 @@ fn relative_to(file: &Path, text: &str) -> OsString {
     }
 }
 
+/// Whether a file in the current directory cannot give an option this value. A bucket as the output would get all tasks, with
+/// the credentials of the user.
+fn is_guarded(name: &str, value: &ConfigValue) -> bool {
+    let has_url = || value.values.iter().any(|text| text.contains("://"));
+    GUARDED.contains(&name) || (name == "out" && has_url())
+}
+
 /// Refuses options that do not exist, that a file in this place cannot set, and values of the wrong shape.
 fn check(
     file: &ConfigFile,
@@ -137,9 +144,14 @@ fn check(
                 did_you_mean(near, "see scale-export --help"),
             ));
         };
-        if file.place == ConfigPlace::Current && GUARDED.contains(&name.as_str()) {
+        if file.place == ConfigPlace::Current && is_guarded(name, value) {
+            let what = if GUARDED.contains(&name.as_str()) {
+                ""
+            } else {
+                " to a URL"
+            };
             return Err(refused(
-                format!("a file in the current directory cannot set `{shown}`"),
+                format!("a file in the current directory cannot set `{shown}`{what}"),
                 format!(
                     "set it in the file of your user, or name this file: --config {}",
                     file.path.display()
@@ -269,6 +281,11 @@ mod tests {
             (
                 "base_url = 'https://evil'",
                 "a file in the current directory cannot set `base_url`",
+                "--config scale-export.toml",
+            ),
+            (
+                "out = 's3://others/exports'",
+                "a file in the current directory cannot set `out` to a URL",
                 "--config scale-export.toml",
             ),
         ] {
