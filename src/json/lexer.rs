@@ -1,7 +1,8 @@
 //! The tokens of RFC 8259: strings, numbers, literals and white space.
 
-use memchr::memchr2;
 use thiserror::Error;
+
+use crate::json::plain_run::plain_run;
 
 /// Why a text could not be parsed, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -41,38 +42,6 @@ pub(crate) struct Scanner<'a> {
     pub(crate) at: usize,
     /// Whether there was white space between tokens.
     pub(crate) spaced: bool,
-}
-
-/// Words that are looked at before a vectorized search: it takes longer to start, and most strings are short.
-const SHORT_WORDS: usize = 4;
-
-/// Bytes below this one are control characters.
-const FIRST_PRINTABLE: u8 = 0x20;
-
-/// A word that has this value in every byte, to compare eight bytes at once.
-const fn every_byte(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// The position of the first quote, backslash or control character of eight bytes.
-fn first_special(bytes: [u8; 8]) -> Option<usize> {
-    const LOW: u64 = every_byte(0x01);
-    const HIGH: u64 = every_byte(0x80);
-    // The first byte is the lowest one. The tests for zero borrow from higher bytes only, so the lowest byte that they
-    // find is one.
-    let word = u64::from_le_bytes(bytes);
-    let quote = word ^ every_byte(b'"');
-    let backslash = word ^ every_byte(b'\\');
-    let has_quote = quote.wrapping_sub(LOW) & !quote;
-    let has_backslash = backslash.wrapping_sub(LOW) & !backslash;
-    let has_control = word.wrapping_sub(every_byte(FIRST_PRINTABLE)) & !word;
-    let found = (has_quote | has_backslash | has_control) & HIGH;
-    (found != 0).then(|| (found.trailing_zeros() / u8::BITS) as usize)
-}
-
-/// Whether a byte of a string needs attention.
-fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < FIRST_PRINTABLE
 }
 
 impl<'a> Scanner<'a> {
@@ -204,30 +173,7 @@ impl<'a> Scanner<'a> {
 
     /// Skips bytes that need no attention.
     fn skip_plain_run(&mut self) {
-        for _ in 0..SHORT_WORDS {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(chunk) = rest.first_chunk() else {
-                let special = rest.iter().position(|byte| is_special(*byte));
-                self.at += special.unwrap_or(rest.len());
-                return;
-            };
-            if let Some(special) = first_special(*chunk) {
-                self.at += special;
-                return;
-            }
-            self.at += chunk.len();
-        }
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-        let run = rest.get(..end).unwrap_or_default();
-        // The minimum is vectorized; a search for the first control character is not.
-        let least = run.iter().copied().fold(u8::MAX, u8::min);
-        self.at += if least >= FIRST_PRINTABLE {
-            end
-        } else {
-            let control = run.iter().position(|byte| *byte < FIRST_PRINTABLE);
-            control.unwrap_or(end)
-        };
+        self.at += plain_run(self.bytes.get(self.at..).unwrap_or_default());
     }
 
     /// Reads one escape, or both of a surrogate pair. Returns whether it is half of a pair.
@@ -277,28 +223,5 @@ impl<'a> Scanner<'a> {
             self.at += 1;
         }
         Ok(unit)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_plain_run_ends_at_the_first_byte_that_needs_attention(
-            plain in "[ -~äß😀&&[^\"\\\\]]{0,90}",
-            special in proptest::option::of(prop_oneof![Just('"'), Just('\\'), Just('\u{0}'), Just('\u{1f}'), Just('\n')]),
-            rest in "[ -~ä\n]{0,40}",
-        ) {
-            let end = special.map_or_else(String::new, String::from);
-            let text = plain.clone() + &end + &rest;
-            let expected = text.bytes().position(is_special).unwrap_or(text.len());
-            let mut scanner = Scanner::new(&text);
-            scanner.skip_plain_run();
-            prop_assert_eq!(scanner.at, expected);
-        }
     }
 }

@@ -7,5 +7,6 @@ pub mod lexer;
 pub mod node;
 pub mod number;
 pub mod parser;
+pub mod plain_run;
 pub mod text;
 pub mod value;

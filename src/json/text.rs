@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 
 use memchr::memchr;
 
+use crate::json::plain_run::plain_run;
+
 /// Plain text, or the inside of a valid JSON string without lone surrogates.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a> {
@@ -131,27 +133,27 @@ fn unit(digits: &str) -> (u32, &str) {
 /// Writes a JSON string with its quotes and with only the escapes that JSON requires.
 pub fn write_json_string(text: &str, out: &mut String) {
     out.push('"');
-    let mut plain_from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..0x20 => "",
-            _ => continue,
+    let mut rest = text;
+    loop {
+        // What ends a run is ASCII, so it is at a character boundary.
+        let (plain, after) = rest
+            .split_at_checked(plain_run(rest.as_bytes()))
+            .unwrap_or((rest, ""));
+        out.push_str(plain);
+        let Some(special) = after.bytes().next() else {
+            break;
         };
-        out.push_str(text.get(plain_from..at).unwrap_or_default());
-        if escape.is_empty() {
+        match special {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
             // Writing to a String cannot fail.
-            let _ = write!(out, "\\u{byte:04x}");
-        } else {
-            out.push_str(escape);
+            control => drop(write!(out, "\\u{control:04x}")),
         }
-        plain_from = at + 1;
+        rest = after.get(1..).unwrap_or_default();
     }
-    out.push_str(text.get(plain_from..).unwrap_or_default());
     out.push('"');
 }
 
