@@ -92,7 +92,9 @@ fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
     // Quotes and invisible characters would hide a header or a missing value.
     let bare = line.trim_matches(|c| QUOTES.contains(&c) || is_invisible(c));
     let is_header = |name: &str| !name.is_empty() && is_same_name(bare, name);
-    if is_header(column) || HEADERS.iter().any(|name| is_header(name)) {
+    // None of these names has a digit, and nearly every ID has one.
+    let can_be_known = !bare.bytes().any(|byte| byte.is_ascii_digit());
+    if is_header(column) || (can_be_known && HEADERS.iter().any(|name| is_header(name))) {
         return Some(MistakeKind::Header);
     }
     if NULLS.contains(&bare) {

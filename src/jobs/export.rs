@@ -410,6 +410,7 @@ impl TaskExport<'_> {
             index,
             unlisted,
             refused,
+            ..
         } = &self.resumed.contents;
         let compaction = Compaction {
             journal: &fetched.stored.journal,

@@ -28,6 +28,8 @@ pub(crate) struct JournalContents {
     pub(crate) unlisted: JournalTasks,
     /// Responses that were kept with failures.
     pub(crate) refused: Vec<RefusedResponse>,
+    /// The position after that of the last record. Records mostly come in the order of the list.
+    next: usize,
 }
 
 impl JournalContents {
@@ -39,12 +41,39 @@ impl JournalContents {
             index: SharedIndex::new(journal, JournalMarks::new(published_bytes)),
             unlisted: JournalTasks::default(),
             refused: Vec::new(),
+            next: 0,
         }
+    }
+
+    /// What a scan before the list was known has found for it.
+    pub(crate) fn of_scan(
+        index: SharedIndex,
+        unlisted: JournalTasks,
+        refused: Vec<RefusedResponse>,
+    ) -> Self {
+        Self {
+            index,
+            unlisted,
+            refused,
+            next: 0,
+        }
+    }
+
+    /// The position of an ID in the list.
+    fn position(&mut self, ids: &TaskIds, task_id: &str) -> Option<usize> {
+        // A comparison is much cheaper than a look into a large table.
+        let position = if ids.get(self.next) == Some(task_id) {
+            Some(self.next)
+        } else {
+            ids.position(task_id)
+        };
+        self.next = position.map_or(self.next, |position| position + 1);
+        position
     }
 
     /// Adds a record, in the order of the journal.
     pub(crate) fn add_record(&mut self, ids: &TaskIds, entry: &RecordEntry<'_>) {
-        let position = ids.position(entry.task_id);
+        let position = self.position(ids, entry.task_id);
         self.index.add_record(position, entry);
         match position {
             Some(position) if entry.kind == RecordKind::Refused => {

@@ -171,11 +171,11 @@ impl ScannedJournal {
             })
             .collect();
         let resumed = Resumed {
-            contents: JournalContents {
-                index: SharedIndex::new(listed, self.marks),
+            contents: JournalContents::of_scan(
+                SharedIndex::new(listed, self.marks),
                 unlisted,
                 refused,
-            },
+            ),
             is_damaged: self.is_damaged,
         };
         resumed.request_failed_again(ids, directory, published);

@@ -72,6 +72,7 @@ pub(crate) fn saved_counts(
         index,
         unlisted,
         refused,
+        ..
     } = contents;
     let live = LiveRecords {
         ids: list,
