@@ -62,7 +62,7 @@ impl AwsSettings {
         profile.extend(section(&credentials, &[name]));
         if profile.is_empty() && chosen.is_some() {
             return Err(refused(
-                format!("there is no profile `{name}`"),
+                format!("the profile `{name}` is missing"),
                 "check AWS_PROFILE and the files in ~/.aws",
             ));
         }

@@ -83,7 +83,7 @@ pub enum BucketError {
         /// The object.
         name: String,
     },
-    /// There is no export.
+    /// The place has no manifest.
     #[error("could not find an export in `{url}`: it has no manifest.json")]
     NoExport {
         /// Where.

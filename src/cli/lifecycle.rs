@@ -206,6 +206,20 @@ pub(crate) fn report_export(
     }
 }
 
+/// Reports how a job ended that builds tables from saved responses. Stopped, it has saved nothing.
+pub(crate) fn report_offline(
+    end: &JobEnd<Box<ExportReport>>,
+    signals: &Signals,
+    job: &JobReport<'_>,
+) -> Result<Exit, CommandError> {
+    if let JobEnd::Stopped(_) = end {
+        let message = "interrupted: no tables were written";
+        let (_, json) = job.end(end, None, signals);
+        return Ok(report_stopped(signals, job.output, message, &json));
+    }
+    report_export(end, None, signals, job)
+}
+
 /// What a person at a terminal can do with a complete export.
 fn next_step(exit: Exit, job: &JobReport<'_>) -> Option<String> {
     // The log of a scheduled run needs no advice.

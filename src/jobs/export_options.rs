@@ -15,6 +15,7 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::bucket_target::BucketTarget;
 use crate::jobs::error::ExportError;
 use crate::jobs::limits::fit_concurrency;
+use crate::jobs::shards::shard_binding::refuse_other_shard;
 use crate::journal::format::JournalOptions;
 use crate::lists::list_planner::ListPlan;
 use crate::publish::guard::GuardOptions;
@@ -88,24 +89,12 @@ impl ExportOptions {
             .unwrap_or_else(|| self.fetch.client.base_url.clone())
     }
 
-    /// Refuses an output directory that has another shard, or no shard: its tasks would disappear.
+    /// Refuses an output directory that has another shard, or no shard.
     pub(crate) fn refuse_other_shard(
         &self,
         published: Option<&Manifest>,
     ) -> Result<(), ExportError> {
-        let Some(published) = published else {
-            return Ok(());
-        };
-        let shard = |place: &Option<ShardPlace>| place.as_ref().map(|place| place.shard);
-        let (published, requested) = (shard(&published.shard), shard(&self.shard));
-        if published == requested {
-            return Ok(());
-        }
-        Err(ExportError::OtherShard {
-            out: self.out.clone(),
-            published,
-            requested,
-        })
+        refuse_other_shard(&self.out, published, self.shard.as_ref())
     }
 
     /// The tables to write, and their format.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::durable_fs::FileRef;
 use crate::encode::table_writers::WrittenTable;
+use crate::event::{Event, Events};
 use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
@@ -134,6 +135,32 @@ impl Publication<'_> {
         let obsolete = [obsolete, digests.obsolete].concat();
         staging.publish(names, MANIFEST, &obsolete)?;
         Ok(report)
+    }
+
+    /// Publishes tables that were built from saved responses, unless the guard refuses them.
+    pub(crate) fn publish_offline(
+        self,
+        (directory, staging): (&OutputDirectory, Staging),
+        built: BuiltTables,
+        guard: &GuardOptions,
+        events: &Events,
+    ) -> Result<ExportReport, ExportError> {
+        let published = directory.manifest();
+        let next = NextExport {
+            response_source: ResponseSource::Journal,
+            directory: directory.path(),
+            published: published.as_ref(),
+            ids: self.ids,
+            failures: &built.flattened.failures,
+            exported: built.flattened.exported,
+        };
+        next.check(guard)?;
+        events.send(Event::Phase("publishing"));
+        let report = self.publish(directory, staging, built)?;
+        Ok(ExportReport {
+            uses_network: false,
+            ..report
+        })
     }
 
     /// Stages `failures.jsonl`, `load.sql` and `README.md`.

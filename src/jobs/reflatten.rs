@@ -14,7 +14,7 @@ use crate::jobs::error::ExportError;
 use crate::jobs::import::import_job::{Import, Imported};
 use crate::jobs::import::journal_source::{ReadJournal, is_export, list_of, read_journal};
 use crate::jobs::journal_tasks::JournalTasks;
-use crate::jobs::publication::{NextExport, Publication, manifest_time};
+use crate::jobs::publication::{Publication, manifest_time};
 use crate::jobs::ranges::build::{BuildTokens, build_tables};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::saved_tables::SavedTables;
@@ -23,11 +23,12 @@ use crate::jobs::ranges::task_source::{SourceIds, TaskSource, ranges_of};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::resume::{repair_journal, report_directory};
+use crate::jobs::shards::shard_binding::refuse_other_shard;
 use crate::jobs::source_error::SourceError;
 use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
-use crate::publish::guard::{GuardOptions, ResponseSource};
+use crate::publish::guard::GuardOptions;
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::{OutputDirectory, is_below};
 use crate::state::lock::LockWait;
@@ -132,6 +133,8 @@ fn flatten_into(
     };
     let selection = options.selection();
     report_directory(directory, events);
+    let shard = shard_of(options);
+    refuse_other_shard(&options.out, directory.manifest().as_ref(), shard.as_ref())?;
     let staging = directory.stage();
     let target = TableTarget {
         selection,
@@ -155,29 +158,6 @@ fn flatten_into(
     let (tables, facts) = sources.build(options, &guard_options, target, cancel)?;
     let TasksWithTables { ids, built } = tables;
     stop_if_cancelled(cancel)?;
-    let published = directory.manifest();
-    let shard = shard_of(options);
-    if let Some(before) = published
-        .as_ref()
-        .and_then(|published| published.shard.as_ref())
-        && shard.as_ref() != Some(before)
-    {
-        return Err(ExportError::OtherShard {
-            out: directory.path().to_owned(),
-            published: Some(before.shard),
-            requested: shard.map(|place| place.shard),
-        });
-    }
-    let next = NextExport {
-        response_source: ResponseSource::Journal,
-        directory: directory.path(),
-        published: published.as_ref(),
-        ids: &ids,
-        failures: &built.flattened.failures,
-        exported: built.flattened.exported,
-    };
-    next.check(&guard_options)?;
-    events.send(Event::Phase("publishing"));
     let unreadable = facts.unreadable;
     let publication = Publication {
         ids: &ids,
@@ -187,10 +167,10 @@ fn flatten_into(
         with_journal: facts.has_new_journal,
         options: manifest_options(options, facts.options, guard_options.drop_missing),
     };
-    let report = publication.publish(directory, staging, built)?;
+    let place = (directory, staging);
+    let report = publication.publish_offline(place, built, &guard_options, events)?;
     Ok(ExportReport {
         unreadable,
-        uses_network: false,
         ..report
     })
 }

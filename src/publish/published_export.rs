@@ -110,7 +110,7 @@ fn manifest_of(directory: &Path) -> Result<(Manifest, Vec<u8>), UnreadableExport
         let cause = if directory.exists() {
             "it is not a directory"
         } else {
-            "there is no such directory"
+            "it does not exist"
         };
         return Err(UnreadableExport::Missing {
             path: path(),

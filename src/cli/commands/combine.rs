@@ -4,13 +4,10 @@ use std::time::Instant;
 
 use crate::cli::args::CombineArgs;
 use crate::cli::error::CommandError;
-use crate::cli::lifecycle::{
-    JobFiles, JobReport, report_export, report_stopped, run, with_summary,
-};
+use crate::cli::lifecycle::{JobFiles, JobReport, report_offline, run, with_summary};
 use crate::cli::local_copy::refuse_url;
 use crate::cli::output_options::{guard_options, output_directory};
 use crate::error::Exit;
-use crate::jobs::report::JobEnd;
 use crate::jobs::run_summary::JobName;
 use crate::jobs::shards::combine::{CombineOptions, combine};
 
@@ -44,14 +41,7 @@ pub(crate) fn run_combine(args: &CombineArgs) -> Result<Exit, CommandError> {
             &args.display,
             true,
             |events, signals| combine(&options, events, &signals.cancel),
-            |end, signals| {
-                if let JobEnd::Stopped(_) = end {
-                    let message = "interrupted: no tables were written";
-                    let (_, json) = job.end(&end, None, signals);
-                    return Ok(report_stopped(signals, output, message, &json));
-                }
-                report_export(&end, None, signals, &job)
-            },
+            |end, signals| report_offline(&end, signals, &job),
         )
     })
 }

@@ -4,9 +4,7 @@ use std::time::Instant;
 
 use crate::cli::args::FlattenArgs;
 use crate::cli::error::CommandError;
-use crate::cli::lifecycle::{
-    JobFiles, JobReport, report_export, report_stopped, run, warn, with_summary,
-};
+use crate::cli::lifecycle::{JobFiles, JobReport, report_offline, run, warn, with_summary};
 use crate::cli::local_copy::refuse_url;
 use crate::cli::messages::announce_stdin;
 use crate::cli::output_options::{
@@ -15,7 +13,6 @@ use crate::cli::output_options::{
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
 use crate::jobs::reflatten::{FlattenOptions, flatten};
-use crate::jobs::report::JobEnd;
 use crate::jobs::run_summary::JobName;
 use crate::publish::guard::GuardOptions;
 
@@ -84,14 +81,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
                 warn(&warnings_of_skipped(&skipped), events);
                 flatten(&options, events, &signals.cancel)
             },
-            |end, signals| {
-                if let JobEnd::Stopped(_) = end {
-                    let message = "interrupted: no tables were written";
-                    let (_, json) = job.end(&end, None, signals);
-                    return Ok(report_stopped(signals, output, message, &json));
-                }
-                report_export(&end, None, signals, &job)
-            },
+            |end, signals| report_offline(&end, signals, &job),
         )
     })
 }

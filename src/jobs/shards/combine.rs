@@ -10,7 +10,7 @@ use crate::event::{AgainCounts, Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_contents::JournalContents;
-use crate::jobs::publication::{NextExport, Publication};
+use crate::jobs::publication::Publication;
 use crate::jobs::ranges::build::{BuildTokens, TableBuild};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::saved_tables::SavedTables;
@@ -25,7 +25,7 @@ use crate::jobs::shards::shard_set::{ShardExport, ShardSet};
 use crate::journal::reader::JournalReader;
 use crate::journal::scan::break_if;
 use crate::plural::plural;
-use crate::publish::guard::{GuardOptions, ResponseSource};
+use crate::publish::guard::GuardOptions;
 use crate::publish::manifest::RunCounters;
 use crate::publish::output_dir::{OutputDirectory, is_below};
 use crate::state::lock::LockWait;
@@ -134,18 +134,7 @@ impl Combination<'_> {
             saved: None,
         };
         let built = self.build(&ids, target)?;
-        let published = directory.manifest();
-        let next = NextExport {
-            response_source: ResponseSource::Journal,
-            directory: directory.path(),
-            published: published.as_ref(),
-            ids: &ids,
-            failures: &built.flattened.failures,
-            exported: built.flattened.exported,
-        };
-        next.check(&guard)?;
         self.stop_if_cancelled()?;
-        self.events.send(Event::Phase("publishing"));
         let publication = Publication {
             ids: &ids,
             shard: None,
@@ -154,10 +143,10 @@ impl Combination<'_> {
             with_journal: false,
             options: shards.options.clone(),
         };
-        let report = publication.publish(directory, staging, built)?;
+        let place = (directory, staging);
+        let report = publication.publish_offline(place, built, &guard, self.events)?;
         // The manifest has the requests of the shards; this run has sent none.
         Ok(ExportReport {
-            uses_network: false,
             requests: 0,
             retries: 0,
             rate_limited: 0,
@@ -283,7 +272,7 @@ impl Combination<'_> {
         Ok(())
     }
 
-    /// The counters of the runs of all shards, from the first start to the last end. There is no journal.
+    /// The counters of the runs of all shards, from the first start to the last end, and no bytes of a journal.
     fn counters(&self) -> RunCounters {
         let runs = || {
             let shards = self.shards.shards.iter();

@@ -89,7 +89,7 @@ fn run(
             cause: if directory.exists() {
                 "it is not a directory"
             } else {
-                "there is no such directory"
+                "it does not exist"
             },
         });
     }

@@ -124,5 +124,5 @@ fn credentials_come_from_the_profile_where_the_environment_has_none() {
     assert!(signed.contains("Credential=profile-key/"), "{signed}");
     let output = run("missing");
     assert_exit(&output, 6);
-    assert!(stderr(&output).contains("no profile `missing`"));
+    assert!(stderr(&output).contains("the profile `missing` is missing"));
 }

@@ -84,7 +84,7 @@ fn mistakes_are_explained() {
     let empty = base.path().to_str().unwrap();
     for (arguments, error, hint) in [
         (&[][..], "DIR", "try: scale-export changes export/"),
-        (&["no/such", "-q"], "there is no such directory", ""),
+        (&["no/such", "-q"], "it does not exist", ""),
         (
             &[empty],
             "it has no manifest.json",
