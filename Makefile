@@ -1,4 +1,4 @@
-.PHONY: help test buckets databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
+.PHONY: help test buckets delta databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
 	bench-instructions bench-memory bench-scale bench-nights performance bench-report bench-pacing bench-shards fuzz deny attack lint-python lint-workflows \
 	test-package wheel wheel-check wheel-test buildah image image-files test-image distributed
 
@@ -65,6 +65,17 @@ AZURITE = 3.35.0
 buckets: .venv-stores/ready ## Test exports into moto, SeaweedFS, Azurite and a fake of Google Cloud Storage (needs Node.js; downloads 200 MB the first time)
 	cargo build --locked --quiet
 	.venv-stores/bin/python tests/stores/run.py target/debug/scale-export .venv-stores/node/node_modules/azurite/dist/src/azurite.js
+
+.venv-lakehouse/ready: tests/lakehouse/requirements.txt
+	python3 -m venv .venv-lakehouse
+	.venv-lakehouse/bin/pip install --quiet --disable-pip-version-check -r tests/lakehouse/requirements.txt
+	touch .venv-lakehouse/ready
+
+delta: .venv-lakehouse/ready ## Test Delta tables, with a build of their feature (needs cmake; downloads 300 MB the first time)
+	cargo clippy --locked --quiet --all-targets --features delta -- -D warnings
+	cargo test --locked --quiet --features delta --lib --bins
+	cargo build --locked --quiet --features delta
+	.venv-lakehouse/bin/python tests/lakehouse/delta.py target/debug/scale-export
 
 .venv-python/ready: tests/python/requirements.txt tests/python/without_dependencies.txt
 	python3 -m venv .venv-python

@@ -41,6 +41,9 @@ pub mod api;
 pub mod bucket;
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "delta")]
+#[doc(hidden)]
+pub mod delta;
 #[doc(hidden)]
 pub mod durable_fs;
 #[doc(hidden)]
@@ -114,6 +117,7 @@ pub use crate::jobs::changes::change_report::{
 };
 pub use crate::jobs::changes::error::ChangesError;
 pub use crate::jobs::changes::list_changes::list_changes;
+pub use crate::jobs::delta_job::DeltaTarget;
 pub use crate::jobs::error::ExportError;
 pub use crate::jobs::export::export;
 pub use crate::jobs::export_builder::ExportOptionsBuilder;

@@ -1,6 +1,8 @@
 //! URLs of exports in object stores.
 
 use std::fmt;
+#[cfg(feature = "delta")]
+use std::path::Path;
 
 use crate::bucket::error::BucketError;
 
@@ -13,6 +15,9 @@ pub(crate) enum StoreProtocol {
     Gcs,
     /// Azure Blob Storage.
     Azure,
+    /// A local directory, which only Delta tables use.
+    #[cfg(feature = "delta")]
+    Directory,
 }
 
 /// The schemes of URLs, as the tools of the stores write them.
@@ -26,7 +31,7 @@ const SCHEMES: [(&str, StoreProtocol); 3] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketUrl {
     pub(crate) protocol: StoreProtocol,
-    /// The bucket, or the container in Azure.
+    /// The bucket, the container in Azure, or the path of a local directory.
     pub(crate) bucket: String,
     /// The path of the export in the bucket, without `/` at its ends. Empty for the whole bucket.
     pub(crate) prefix: String,
@@ -65,6 +70,22 @@ impl BucketUrl {
         })
     }
 
+    /// A local directory.
+    #[cfg(feature = "delta")]
+    pub(crate) fn directory(path: &str) -> Self {
+        Self {
+            protocol: StoreProtocol::Directory,
+            bucket: path.to_owned(),
+            prefix: String::new(),
+        }
+    }
+
+    /// The local directory, if it is one.
+    #[cfg(feature = "delta")]
+    pub(crate) fn local_directory(&self) -> Option<&Path> {
+        (self.protocol == StoreProtocol::Directory).then(|| Path::new(&self.bucket))
+    }
+
     /// The URL of an object of the export.
     pub(crate) fn of_object(&self, name: &str) -> String {
         format!("{self}/{name}")
@@ -74,8 +95,10 @@ impl BucketUrl {
 impl fmt::Display for BucketUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = SCHEMES.iter().find(|(_, known)| *known == self.protocol);
-        let scheme = scheme.map_or("", |(scheme, _)| scheme);
-        write!(f, "{scheme}://{}", self.bucket)?;
+        match scheme {
+            Some((scheme, _)) => write!(f, "{scheme}://{}", self.bucket)?,
+            None => f.write_str(&self.bucket)?,
+        }
         if self.prefix.is_empty() {
             return Ok(());
         }

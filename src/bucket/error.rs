@@ -22,6 +22,27 @@ pub enum StoreFault {
     Response,
 }
 
+impl StoreFault {
+    /// What the user can do.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::Credentials => {
+                "renew the credentials, and allow them to list, read, write and delete below the URL; fetched tasks are kept"
+            }
+            Self::NoCredentials => {
+                "set credentials in the environment, such as AWS_ACCESS_KEY_ID or AWS_PROFILE (docs/buckets.md); fetched tasks are kept"
+            }
+            Self::NotFound => "create the bucket, and check its name, region and endpoint",
+            Self::Network => {
+                "check the network, the proxy and the endpoint, and run the same command again; fetched tasks are kept"
+            }
+            Self::Response => {
+                "run the same command again; fetched tasks and uploaded files are kept"
+            }
+        }
+    }
+}
+
 /// Why an export in an object store could not be read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -124,23 +145,7 @@ impl Explain for BucketError {
                 "write s3://bucket/path; credentials come from the environment or a profile"
             }
             Self::Configuration { hint, .. } => hint,
-            Self::Store { fault, .. } => match fault {
-                StoreFault::Credentials => {
-                    "renew the credentials, and allow them to list, read, write and delete below the URL; fetched tasks are kept"
-                }
-                StoreFault::NoCredentials => {
-                    "set credentials in the environment, such as AWS_ACCESS_KEY_ID or AWS_PROFILE (docs/buckets.md); fetched tasks are kept"
-                }
-                StoreFault::NotFound => {
-                    "create the bucket, and check its name, region and endpoint"
-                }
-                StoreFault::Network => {
-                    "check the network, the proxy and the endpoint, and run the same command again; fetched tasks are kept"
-                }
-                StoreFault::Response => {
-                    "run the same command again; fetched tasks and uploaded files are kept"
-                }
-            },
+            Self::Store { fault, .. } => fault.hint(),
             Self::NoConditions { .. } => {
                 "use a store with conditional writes (S3, Google Cloud Storage, Azure Blob Storage), or export to a directory and copy it"
             }

@@ -20,6 +20,11 @@ fn parts(name: &str) -> (&str, &str) {
 
 /// The name of the object with the content of a file: `data/messages-0f….parquet`.
 pub(crate) fn object_name(file: &FileRef) -> String {
+    format!("{DATA}{}", content_name(file))
+}
+
+/// A name made from the content of a file: `messages-0f….parquet`.
+pub(crate) fn content_name(file: &FileRef) -> String {
     let name = if file.path == IDS {
         IDS_NAME
     } else {
@@ -27,12 +32,17 @@ pub(crate) fn object_name(file: &FileRef) -> String {
     };
     let (stem, extension) = parts(name);
     let digest = file.sha256.get(..DIGEST_DIGITS).unwrap_or(&file.sha256);
-    format!("{DATA}{stem}-{digest}.{extension}")
+    format!("{stem}-{digest}.{extension}")
 }
 
 /// The path in an output directory of the file that an object has the content of, if scale-export named the object.
 pub(crate) fn file_path(object: &str) -> Option<String> {
-    let (stem, extension) = parts(object.strip_prefix(DATA)?);
+    path_of_content(object.strip_prefix(DATA)?)
+}
+
+/// The path in an output directory of the file that has a name made from its content.
+pub(crate) fn path_of_content(name: &str) -> Option<String> {
+    let (stem, extension) = parts(name);
     let (stem, digest) = stem.rsplit_once('-')?;
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if digest.len() != DIGEST_DIGITS || !digest.bytes().all(is_digit) {

@@ -103,11 +103,22 @@ impl ExportStore {
                     .build()
                     .map_err(unusable)?,
             ),
+            #[cfg(feature = "delta")]
+            StoreProtocol::Directory => {
+                let files = object_store::local::LocalFileSystem::new_with_prefix(&url.bucket);
+                Arc::new(files.map_err(unusable)?.with_fsync(true))
+            }
         };
         Ok(Self {
             url: url.clone(),
             store,
         })
+    }
+
+    /// The store, for a library that uses it. Names of objects in it begin with the path of the URL.
+    #[cfg(feature = "delta")]
+    pub(crate) fn shared(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store)
     }
 
     /// A store in memory.
@@ -328,7 +339,8 @@ fn request_failure(error: &LibraryError) -> Option<&RequestFailure> {
     causes(error).find_map(<dyn Error>::downcast_ref)
 }
 
-fn fault_of(error: &LibraryError) -> StoreFault {
+/// What decides the hint for an error of the library.
+pub(crate) fn fault_of(error: &LibraryError) -> StoreFault {
     match error {
         LibraryError::PermissionDenied { .. } | LibraryError::Unauthenticated { .. } => {
             StoreFault::Credentials
@@ -343,7 +355,7 @@ fn fault_of(error: &LibraryError) -> StoreFault {
 }
 
 /// The innermost cause, without the URLs of the layers around it: they can have signatures.
-fn cause_text(error: &LibraryError) -> String {
+pub(crate) fn cause_text(error: &LibraryError) -> String {
     let text = match request_failure(error) {
         Some(failure) => failure.to_string(),
         None => match causes(error).last() {

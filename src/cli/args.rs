@@ -13,7 +13,8 @@ use crate::cli::changes_args::ChangesArgs;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{
-    ColorArg, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, MissingArgs, OutputArgs, ThreadArgs,
+    ColorArg, DeltaArgs, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, MissingArgs, OutputArgs,
+    ThreadArgs,
 };
 use crate::cli::version_text::version;
 use crate::cli::{help, value_parsers};
@@ -544,6 +545,8 @@ pub(crate) struct CombineArgs {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Output")]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) delta: DeltaArgs,
     /// Overwrite files that scale-export did not create
     #[arg(
         long,

@@ -114,6 +114,10 @@ impl CommandError {
             Self::Usage(UsageError::ObjectStore(_)) => &["--out"],
             #[cfg(feature = "buckets")]
             Self::Usage(UsageError::Bucket(_) | UsageError::NoState(_)) => &["--out"],
+            #[cfg(feature = "delta")]
+            Self::Usage(UsageError::Delta(_)) => &["--delta"],
+            #[cfg(not(feature = "delta"))]
+            Self::Usage(UsageError::NoDelta) => &["--delta"],
             Self::Usage(UsageError::Summary { .. }) => &["--summary"],
             Self::Ids(IdsError::Id { .. }) => &["--id"],
             Self::Ids(IdsError::Column { .. } | IdsError::Ambiguous { .. }) => {
@@ -195,6 +199,12 @@ pub(crate) enum UsageError {
     #[cfg(feature = "buckets")]
     #[error("could not start: --state is missing, which an export to `{0}` needs")]
     NoState(String),
+    #[cfg(feature = "delta")]
+    #[error(transparent)]
+    Delta(Box<BucketError>),
+    #[cfg(not(feature = "delta"))]
+    #[error("could not use --delta: this build of scale-export lacks Delta tables")]
+    NoDelta,
     #[error("could not write to standard output: {0}")]
     Stdout(std::io::Error),
     #[error("could not read the {place}: {reason}")]
@@ -290,6 +300,12 @@ impl Explain for UsageError {
             }
             #[cfg(feature = "buckets")]
             Self::Bucket(error) => return error.hint(),
+            #[cfg(feature = "delta")]
+            Self::Delta(error) => return error.hint(),
+            #[cfg(not(feature = "delta"))]
+            Self::NoDelta => {
+                "build it from source: cargo install --locked --features delta --path .".to_owned()
+            }
             #[cfg(feature = "buckets")]
             Self::NoState(_) => {
                 "name a local directory that stays between runs: --state dir/".to_owned()

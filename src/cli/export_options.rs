@@ -141,6 +141,7 @@ pub(crate) fn options_builder(
         .format(format)
         .tables(tables)
         .threads(threads)
+        .delta(place.delta)
         .refresh(match args.refresh {
             RefreshArg::Pending => Refresh::Pending,
             RefreshArg::All => Refresh::All,

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "buckets")]
 use crate::bucket::bucket_url::BucketUrl;
 use crate::cli::args::ExportArgs;
-#[cfg(feature = "buckets")]
-use crate::cli::bucket_args::BucketArgs;
 use crate::cli::error::UsageError;
 use crate::cli::option_origins::Origins;
-use crate::cli::output_options::output_directory;
+use crate::cli::output_options::{delta_target, output_directory};
 #[cfg(feature = "buckets")]
 use crate::jobs::bucket_target::BucketTarget;
+use crate::jobs::delta_job::DeltaTarget;
 use crate::state::paths::StateDir;
 
 /// Where an export goes.
@@ -22,6 +21,8 @@ pub(crate) struct ExportPlace {
     /// The object store that the export is published in besides.
     #[cfg(feature = "buckets")]
     pub(crate) bucket: Option<BucketTarget>,
+    /// The Delta tables that the tables are committed to besides.
+    pub(crate) delta: Option<DeltaTarget>,
 }
 
 impl ExportPlace {
@@ -31,20 +32,22 @@ impl ExportPlace {
             out: PathBuf::new(),
             #[cfg(feature = "buckets")]
             bucket: None,
+            delta: None,
         }
     }
 }
 
-/// Checks `--out` and `--state`.
+/// Checks `--out`, `--state` and `--delta`.
 pub(crate) fn export_place(args: &ExportArgs) -> Result<ExportPlace, UsageError> {
     #[cfg(feature = "buckets")]
     if let Some(out) = &args.output.out
         && let Some(url) = BucketUrl::find(&out.to_string_lossy())
     {
         let url = url.map_err(|error| UsageError::Bucket(Box::new(error)))?;
-        return bucket_place(url, &args.bucket);
+        return bucket_place(url, args);
     }
     let out = output_directory(args.output.out.as_ref())?;
+    let delta = delta_target(&args.output.delta)?;
     if let Some(state) = args.bucket.state.as_deref() {
         refuse_other_state(&out, state, &args.display.origins)?;
     }
@@ -52,17 +55,19 @@ pub(crate) fn export_place(args: &ExportArgs) -> Result<ExportPlace, UsageError>
         out,
         #[cfg(feature = "buckets")]
         bucket: None,
+        delta,
     })
 }
 
 #[cfg(feature = "buckets")]
-fn bucket_place(url: BucketUrl, args: &BucketArgs) -> Result<ExportPlace, UsageError> {
-    let Some(state) = &args.state else {
+fn bucket_place(url: BucketUrl, args: &ExportArgs) -> Result<ExportPlace, UsageError> {
+    let Some(state) = &args.bucket.state else {
         return Err(UsageError::NoState(url.to_string()));
     };
     Ok(ExportPlace {
         out: BucketTarget::local_directory(state),
-        bucket: Some(BucketTarget::new(url, args.grace)),
+        bucket: Some(BucketTarget::new(url, args.bucket.grace)),
+        delta: delta_target(&args.output.delta)?,
     })
 }
 

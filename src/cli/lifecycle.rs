@@ -212,7 +212,9 @@ pub(crate) fn report_offline(
     signals: &Signals,
     job: &JobReport<'_>,
 ) -> Result<Exit, CommandError> {
-    if let JobEnd::Stopped(_) = end {
+    if let JobEnd::Stopped(saved) = end
+        && *saved != SavedWork::NotUploaded
+    {
         let message = "interrupted: no tables were written";
         let (_, json) = job.end(end, None, signals);
         return Ok(report_stopped(signals, job.output, message, &json));

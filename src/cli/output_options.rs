@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use crate::cli::error::UsageError;
 use crate::cli::option_origins::Origins;
-use crate::cli::shared_args::{GuardArgs, OutputArgs};
+use crate::cli::shared_args::{DeltaArgs, GuardArgs, OutputArgs};
 use crate::encode::format::Format;
 use crate::ids::list::SkippedCells;
+use crate::jobs::delta_job::DeltaTarget;
 use crate::jobs::export_defaults::default_threads;
 use crate::publish::guard::GuardOptions;
 use crate::tables::selection::TableSelection;
@@ -63,6 +64,23 @@ pub(crate) fn output_directory(out: Option<&PathBuf>) -> Result<PathBuf, UsageEr
         return Err(UsageError::ObjectStore(out));
     }
     Ok(out)
+}
+
+/// Checks the place of Delta tables.
+#[cfg(feature = "delta")]
+pub(crate) fn delta_target(args: &DeltaArgs) -> Result<Option<DeltaTarget>, UsageError> {
+    let text = args.delta.as_ref().map(|place| place.to_string_lossy());
+    let target = text.map(|text| DeltaTarget::parse(&text)).transpose();
+    target.map_err(|error| UsageError::Delta(Box::new(error)))
+}
+
+/// Refuses a place of Delta tables.
+#[cfg(not(feature = "delta"))]
+pub(crate) fn delta_target(args: &DeltaArgs) -> Result<Option<DeltaTarget>, UsageError> {
+    match args.delta {
+        Some(_) => Err(UsageError::NoDelta),
+        None => Ok(None),
+    }
 }
 
 /// Checks the options of the output.

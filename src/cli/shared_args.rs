@@ -122,6 +122,8 @@ pub(crate) struct OutputArgs {
     pub(crate) tables: Vec<String>,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) delta: DeltaArgs,
     /// Overwrite files that scale-export did not create
     #[arg(long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_FORCE", hide_short_help = true)]
     pub(crate) force: bool,
@@ -133,6 +135,22 @@ pub(crate) struct OutputArgs {
         hide_short_help = true
     )]
     pub(crate) keep_secrets: bool,
+}
+
+/// Where the tables are committed besides.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct DeltaArgs {
+    /// Directory of Delta tables to which the tables are committed as well: s3://, gs://, az://, or a local path
+    ///
+    /// Only in builds with the feature `delta`.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SCALE_EXPORT_DELTA",
+        hide_short_help = true
+    )]
+    pub(crate) delta: Option<PathBuf>,
 }
 
 /// What a job prints, and how.

@@ -1,5 +1,7 @@
 //! An export whose tables go to an object store: it is built and published in a local directory first.
 
+use std::path::Path;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::error::BucketError;
@@ -43,13 +45,7 @@ impl<'o> OpenBucket<'o> {
             return Ok(None);
         };
         events.send(Event::Phase("checking the bucket"));
-        let store_options = StoreOptions {
-            ca_file: fetch.client.ca_file.clone(),
-            allow_http: fetch.client.allow_http,
-            connect_timeout: fetch.client.connect_timeout,
-            ..StoreOptions::of_environment()
-        };
-        let store_options = store_options.with_retries(fetch.max_retries, fetch.retry_timeout);
+        let store_options = store_options(Some(fetch));
         let store = ExportStore::open(&target.url, &store_options)?;
         let names = options.selection().file_names();
         let names: Vec<String> = names.chain([FAILURES.to_owned()]).collect();
@@ -78,12 +74,7 @@ impl<'o> OpenBucket<'o> {
     ) -> Result<(), ExportError> {
         events.send(Event::Phase("uploading"));
         let path = directory.path();
-        let Some(manifest) = Manifest::sound(path) else {
-            // The run has just published it.
-            let path = path.join(MANIFEST);
-            let source = std::io::ErrorKind::InvalidData.into();
-            return Err(OutputError::io("read", &path)(source).into());
-        };
+        let manifest = published_manifest(path)?;
         let rules = PublishRules {
             grace: self.target.grace,
             max_shrink: options.guard.max_shrink,
@@ -101,6 +92,29 @@ impl<'o> OpenBucket<'o> {
             None => Err(ExportError::Interrupted(SavedWork::NotUploaded)),
         }
     }
+}
+
+/// How requests to a store are sent by a run with these options for requests to the API; none for the defaults.
+pub(crate) fn store_options(fetch: Option<&FetchOptions>) -> StoreOptions {
+    let defaults = StoreOptions::of_environment();
+    let Some(fetch) = fetch else {
+        return defaults;
+    };
+    let options = StoreOptions {
+        ca_file: fetch.client.ca_file.clone(),
+        allow_http: fetch.client.allow_http,
+        connect_timeout: fetch.client.connect_timeout,
+        ..defaults
+    };
+    options.with_retries(fetch.max_retries, fetch.retry_timeout)
+}
+
+/// The manifest of an export that the run has just published.
+pub(crate) fn published_manifest(directory: &Path) -> Result<Manifest, OutputError> {
+    Manifest::sound(directory).ok_or_else(|| {
+        let source = std::io::ErrorKind::InvalidData.into();
+        OutputError::io("read", &directory.join(MANIFEST))(source)
+    })
 }
 
 /// The line of a check about the place in a store. `None` if the export has no other place than its directory.

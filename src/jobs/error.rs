@@ -7,6 +7,8 @@ use thiserror::Error;
 use crate::api::error::FetchError;
 #[cfg(feature = "buckets")]
 use crate::bucket::error::BucketError;
+#[cfg(feature = "delta")]
+use crate::delta::delta_error::DeltaError;
 use crate::error::{Exit, Explain, SOURCE_HINT};
 use crate::ids::error::IdsError;
 use crate::ids::shard::Shard;
@@ -50,6 +52,10 @@ pub enum ExportError {
     #[cfg(feature = "buckets")]
     #[error(transparent)]
     Bucket(BucketError),
+    /// The Delta tables.
+    #[cfg(feature = "delta")]
+    #[error(transparent)]
+    Delta(DeltaError),
     /// A source of raw responses.
     #[error("could not read tasks from `{name}`: {cause}")]
     Source {
@@ -162,6 +168,8 @@ impl Explain for ExportError {
             Self::Shards(error) => error.hint(),
             #[cfg(feature = "buckets")]
             Self::Bucket(error) => error.hint(),
+            #[cfg(feature = "delta")]
+            Self::Delta(error) => error.hint(),
             Self::Source { cause, .. } => cause.hint(),
             Self::NoTasks => Some(SOURCE_HINT.into()),
             Self::NoMemory { .. } | Self::LineMemory { .. } => Some(NO_MEMORY_HINT.into()),
@@ -191,6 +199,8 @@ impl Explain for ExportError {
             Self::Shards(error) => error.exit(),
             #[cfg(feature = "buckets")]
             Self::Bucket(error) => error.exit(),
+            #[cfg(feature = "delta")]
+            Self::Delta(error) => error.exit(),
             Self::Source { cause, .. } => cause.exit(),
             Self::NoTasks
             | Self::Fetched { .. }

@@ -119,7 +119,10 @@ fn export_and_record(
         started_at: start.started_at(),
     };
     let mut failures = FailureLines::default();
-    let end = match run.export_everywhere(options, &mut failures) {
+    let request = options.delta_request(network.context.options);
+    let signals = (network.context.events, network.cancel);
+    let everywhere = || run.export_everywhere(options, &mut failures);
+    let end = match request.run(signals, everywhere) {
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         end => end.map(|report| JobEnd::Done(Box::new(report))),
     };

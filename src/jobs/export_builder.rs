@@ -16,6 +16,7 @@ use crate::ids::shard::{Shard, ShardIds};
 use crate::ids::task_ids::TaskIds;
 #[cfg(feature = "buckets")]
 use crate::jobs::bucket_target::BucketTarget;
+use crate::jobs::delta_job::DeltaTarget;
 use crate::jobs::export_defaults::{
     DEFAULT_BASE_URL, DEFAULT_CONCURRENCY, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY,
     DEFAULT_MAX_RETRIES, DEFAULT_OPTS, DEFAULT_RETRY_TIMEOUT, DEFAULT_TIMEOUT, MAX_BODY_LIMIT,
@@ -70,6 +71,7 @@ impl ExportOptionsBuilder {
             out,
             #[cfg(feature = "buckets")]
             bucket: None,
+            delta: None,
             format: Format::Parquet,
             tables: TableSelection::all(),
             threads: default_threads(),
@@ -177,6 +179,9 @@ impl ExportOptionsBuilder {
     }
 
     setters! {
+        /// Where the tables are committed to Delta tables, after they are published in the output directory. Default:
+        /// nowhere.
+        delta: Option<DeltaTarget> => delta;
         /// The tasks.
         ids: TaskIds => ids;
         /// List endpoints that the tasks are taken from instead of a list of IDs.

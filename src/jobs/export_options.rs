@@ -13,6 +13,7 @@ use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
 #[cfg(feature = "buckets")]
 use crate::jobs::bucket_target::BucketTarget;
+use crate::jobs::delta_job::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::limits::fit_concurrency;
 use crate::jobs::shards::shard_binding::refuse_other_shard;
@@ -47,6 +48,8 @@ pub struct ExportOptions {
     /// Where the export is published besides the output directory.
     #[cfg(feature = "buckets")]
     pub(crate) bucket: Option<BucketTarget>,
+    /// Where the tables are Delta tables besides.
+    pub(crate) delta: Option<DeltaTarget>,
     /// File format.
     pub(crate) format: Format,
     /// Tables to write.
@@ -102,6 +105,18 @@ impl ExportOptions {
         Selection {
             format: self.format,
             tables: self.tables,
+        }
+    }
+
+    /// What the run says of its Delta tables.
+    pub(crate) fn delta_request<'r>(&'r self, fetch: &'r FetchOptions) -> DeltaRequest<'r> {
+        DeltaRequest {
+            target: self.delta.as_ref(),
+            out: &self.out,
+            selection: self.selection(),
+            force: self.force,
+            max_shrink: self.guard.max_shrink,
+            fetch: Some(fetch),
         }
     }
 

@@ -11,6 +11,9 @@ pub mod bucket_target;
 pub mod changes;
 pub mod check;
 pub mod compaction;
+#[cfg(feature = "delta")]
+pub mod delta_commit;
+pub mod delta_job;
 pub mod dry_run;
 pub mod earlier_digests;
 pub mod earlier_work;

@@ -10,6 +10,7 @@ use crate::encode::format::{Format, Selection};
 use crate::event::{AgainCounts, Event, Events};
 use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
+use crate::jobs::delta_job::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::import::import_job::{Import, Imported};
 use crate::jobs::import::journal_source::{ReadJournal, is_export, list_of, read_journal};
@@ -48,6 +49,8 @@ pub struct FlattenOptions {
     pub ids: Option<TaskIds>,
     /// The output directory. It may be the only source.
     pub out: PathBuf,
+    /// Where the tables are Delta tables besides.
+    pub delta: Option<DeltaTarget>,
     /// File format.
     pub format: Format,
     /// Tables to write.
@@ -109,7 +112,17 @@ pub fn flatten(
         return Ok(JobEnd::Stopped(SavedWork::Nothing));
     }
     let directory = opened?;
-    let flattened = flatten_into(&directory, options, started_at, events, cancel);
+    let request = DeltaRequest {
+        target: options.delta.as_ref(),
+        out: &options.out,
+        selection,
+        force: options.force,
+        max_shrink: options.guard.max_shrink,
+        fetch: None,
+    };
+    let flattened = request.run((events, cancel), || {
+        flatten_into(&directory, options, started_at, events, cancel)
+    });
     directory.remove_temporary_files();
     match flattened {
         Ok(report) => Ok(JobEnd::Done(Box::new(report))),

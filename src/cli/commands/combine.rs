@@ -6,7 +6,7 @@ use crate::cli::args::CombineArgs;
 use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{JobFiles, JobReport, report_offline, run, with_summary};
 use crate::cli::local_copy::refuse_url;
-use crate::cli::output_options::{guard_options, output_directory};
+use crate::cli::output_options::{delta_target, guard_options, output_directory};
 use crate::error::Exit;
 use crate::jobs::run_summary::JobName;
 use crate::jobs::shards::combine::{CombineOptions, combine};
@@ -26,6 +26,7 @@ pub(crate) fn run_combine(args: &CombineArgs) -> Result<Exit, CommandError> {
         let options = CombineOptions {
             shards: args.shards.clone(),
             out: output_directory(args.out.as_ref())?,
+            delta: delta_target(&args.delta)?,
             threads: args.threads.number(),
             force: args.force,
             guard: guard_options(&args.guard),

@@ -8,7 +8,8 @@ use crate::cli::lifecycle::{JobFiles, JobReport, report_offline, run, warn, with
 use crate::cli::local_copy::refuse_url;
 use crate::cli::messages::announce_stdin;
 use crate::cli::output_options::{
-    OutputOptions, guard_options, output_directory, output_options, warnings_of_skipped,
+    OutputOptions, delta_target, guard_options, output_directory, output_options,
+    warnings_of_skipped,
 };
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
@@ -57,6 +58,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             sources: args.sources.clone(),
             ids,
             out,
+            delta: delta_target(&args.output.delta)?,
             format,
             tables,
             threads,

@@ -113,7 +113,7 @@ fn relative_to(file: &Path, text: &str) -> OsString {
 /// the credentials of the user.
 fn is_guarded(name: &str, value: &ConfigValue) -> bool {
     let has_url = || value.values.iter().any(|text| text.contains("://"));
-    GUARDED.contains(&name) || (name == "out" && has_url())
+    GUARDED.contains(&name) || (["out", "delta"].contains(&name) && has_url())
 }
 
 /// Refuses options that do not exist, that a file in this place cannot set, and values of the wrong shape.

@@ -169,8 +169,12 @@ impl CheckInput {
         {
             *output = line;
         }
-        #[cfg(not(feature = "buckets"))]
-        let _ = (fetch_options, events);
+        let delta = self.options.delta_request(fetch_options);
+        if let Some(output) = lines.first_mut().filter(|line| !line.is_failed())
+            && let Some(fault) = delta.fault((events, cancel))?
+        {
+            *output = fault;
+        }
         let missing = if self.url.is_some() {
             Some(NO_URL)
         } else {

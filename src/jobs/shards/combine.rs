@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::encode::format::Selection;
 use crate::event::{AgainCounts, Event, Events};
 use crate::ids::task_ids::TaskIds;
+use crate::jobs::delta_job::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::publication::Publication;
@@ -38,6 +39,8 @@ pub struct CombineOptions {
     pub shards: Vec<PathBuf>,
     /// The output directory.
     pub out: PathBuf,
+    /// Where the tables are Delta tables besides.
+    pub delta: Option<DeltaTarget>,
     /// Threads that copy tables. The result does not depend on their number.
     pub threads: usize,
     /// Whether files that scale-export did not create are overwritten.
@@ -78,7 +81,15 @@ pub fn combine(
         events,
         cancel,
     };
-    let combined = job.run(&options.guard);
+    let request = DeltaRequest {
+        target: options.delta.as_ref(),
+        out: &options.out,
+        selection,
+        force: options.force,
+        max_shrink: options.guard.max_shrink,
+        fetch: None,
+    };
+    let combined = request.run((events, cancel), || job.run(&options.guard));
     directory.remove_temporary_files();
     match combined {
         Ok(report) => Ok(JobEnd::Done(Box::new(report))),

@@ -1,0 +1,306 @@
+//! All Delta tables of an export: checks them before a run, and commits the tables that changed.
+//!
+//! ```text
+//! for each table
+//!   upload    messages/messages-<digest>.parquet    no version names it yet
+//!   commit    messages/_delta_log/<version>.json    removes the files before, and adds this one
+//! ```
+//!
+//! After an interruption at any point, the next run does what is missing: a table that consists of the file is left as it
+//! is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use delta_kernel_default_engine::executor::TaskExecutor as _;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::bucket::error::BucketError;
+use crate::bucket::object_name::{content_name, path_of_content};
+use crate::bucket::store::ExportStore;
+use crate::bucket::store_options::StoreOptions;
+use crate::bucket::upload::upload_file;
+use crate::delta::delta_error::DeltaError;
+use crate::delta::delta_table::{CommitEnd, NextFile, TablePlace, TableVersion, create};
+use crate::delta::delta_target::DeltaTarget;
+use crate::delta::kernel::{Engine, Executor, engine, executor};
+use crate::event::{Event, Events};
+use crate::publish::guard::{Allowance, ResponseSource, Shrink, check_shrink};
+use crate::publish::manifest::Manifest;
+use crate::tables::table::{Table, TableInfo};
+
+/// The folder of a table's log.
+const LOG: &str = "_delta_log/";
+
+/// Attempts to commit while other programs maintain the table. Each of their commits needs one more.
+const COMMIT_ATTEMPTS: u32 = 5;
+
+/// The scheme of locations. The library only joins paths to them; the store sees the path alone.
+const LOCATION_SCHEME: &str = "store";
+
+/// The host in the location of a local directory. The library sorts what it lists for hosts with this ending, which are
+/// stores that list in any order, as a directory does.
+const UNORDERED_HOST: &str = "directory--x-s3";
+
+/// The Delta tables at a place.
+#[derive(Debug)]
+pub(crate) struct DeltaLake {
+    store: Arc<ExportStore>,
+    executor: Arc<Executor>,
+    engine: Engine,
+    events: Events,
+    cancel: CancellationToken,
+}
+
+/// A table of an export, as the place had it when the run started.
+#[derive(Debug)]
+pub(crate) struct TableBefore {
+    place: TablePlace,
+    version: Option<TableVersion>,
+    /// Names of the objects in its directory.
+    names: Vec<String>,
+}
+
+/// A local export whose tables are to be committed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExportTables<'e> {
+    /// Its directory.
+    pub(crate) directory: &'e Path,
+    pub(crate) manifest: &'e Manifest,
+    /// Tasks of the Delta table that may disappear.
+    pub(crate) max_shrink: Allowance,
+}
+
+impl TableBefore {
+    /// The URL of the table, for messages.
+    pub(crate) fn url(&self) -> &str {
+        &self.place.url
+    }
+}
+
+impl DeltaLake {
+    /// The tables at a place. Sends no request. When `cancel` is cancelled, operations end with
+    /// [`DeltaError::Interrupted`].
+    pub(crate) fn open(
+        target: &DeltaTarget,
+        options: &StoreOptions,
+        events: &Events,
+        cancel: &CancellationToken,
+    ) -> Result<Self, DeltaError> {
+        let store = Arc::new(ExportStore::open(&target.url, options)?);
+        let executor = executor(&target.url)?;
+        Ok(Self {
+            engine: engine(&store, Arc::clone(&executor)),
+            store,
+            executor,
+            events: events.clone(),
+            cancel: cancel.clone(),
+        })
+    }
+
+    /// Runs an operation of the store on the runtime of the requests.
+    fn run<T, F>(&self, operation: impl FnOnce(Arc<ExportStore>) -> F) -> Result<T, DeltaError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, BucketError>> + Send + 'static,
+    {
+        let operation = operation(Arc::clone(&self.store));
+        let cancel = self.cancel.clone();
+        self.executor.block_on(async move {
+            tokio::select! {
+                done = operation => done.map_err(DeltaError::from),
+                () = cancel.cancelled() => Err(DeltaError::Interrupted),
+            }
+        })
+    }
+
+    /// The names of the objects in the folder of a table.
+    fn names(&self, table: &'static TableInfo) -> Result<Vec<String>, DeltaError> {
+        let folder = folder_of(table);
+        let listed = self.run(|store| async move { store.list(&folder_of(table)).await })?;
+        let names = listed.into_iter();
+        let names = names.filter_map(|object| Some(object.name.strip_prefix(&folder)?.to_owned()));
+        Ok(names.collect())
+    }
+
+    /// Uploads the file of a table.
+    fn upload(&self, local: PathBuf, bytes: u64, object: String) -> Result<(), DeltaError> {
+        let text = format!("uploaded {object}, {bytes} bytes");
+        self.run(|store| async move { upload_file(&store, &local, bytes, &object).await })?;
+        self.events.send(Event::Detail(text));
+        Ok(())
+    }
+
+    fn place(&self, table: &'static TableInfo) -> Result<TablePlace, DeltaError> {
+        let url = self.store.url();
+        let parts = [url.prefix.as_str(), table.name];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let host = match url.local_directory() {
+            Some(_) => UNORDERED_HOST,
+            None => &url.bucket,
+        };
+        let location = format!("{LOCATION_SCHEME}://{host}/{}/", parts.join("/"));
+        let location = Url::parse(&location).map_err(|_| BucketError::Prefix)?;
+        Ok(TablePlace {
+            table,
+            url: url.of_object(table.name),
+            location,
+        })
+    }
+
+    /// Reads a table, and checks that a run may commit to it. With `force`, it can be one of another program.
+    pub(crate) fn check(
+        &self,
+        table: &'static TableInfo,
+        force: bool,
+    ) -> Result<TableBefore, DeltaError> {
+        let place = self.place(table)?;
+        let names = self.names(table)?;
+        let refuse = |what| {
+            let url = place.url.clone();
+            Err(DeltaError::Taken { url, what })
+        };
+        if !names.iter().any(|name| name.starts_with(LOG)) {
+            let is_own = |name: &String| path_of_content(name).is_some();
+            if !force && !names.iter().all(is_own) {
+                return refuse("files");
+            }
+            return Ok(TableBefore {
+                place,
+                version: None,
+                names,
+            });
+        }
+        let version = TableVersion::read(&self.engine, &place)?;
+        if version.own_commits.is_none() && !force {
+            return refuse("a Delta table");
+        }
+        version.missing_columns(&place)?;
+        Ok(TableBefore {
+            place,
+            version: Some(version),
+            names,
+        })
+    }
+
+    /// Commits a table, unless it consists of the file already. Returns the new version.
+    pub(crate) fn commit(
+        &self,
+        before: TableBefore,
+        export: ExportTables<'_>,
+    ) -> Result<Option<u64>, DeltaError> {
+        let TableBefore {
+            place,
+            version,
+            names,
+        } = before;
+        let mut tables = export.manifest.tables.iter();
+        let published = tables.find(|(name, _)| name == place.table.name);
+        let Some([published]) = published.map(|(_, table)| table.files.as_slice()) else {
+            return Ok(None);
+        };
+        let name = content_name(&published.file);
+        if version
+            .as_ref()
+            .is_some_and(|version| version.is_only(&name))
+        {
+            return Ok(None);
+        }
+        if place.table.table == Table::Tasks
+            && let Some(version) = &version
+        {
+            refuse_shrink(version, export)?;
+        }
+        let local = export.directory.join(&published.file.path);
+        let object = format!("{}{name}", folder_of(place.table));
+        let bytes = published.file.bytes;
+        let upload = || self.upload(local.clone(), bytes, object.clone());
+        if !names.contains(&name) {
+            upload()?;
+        }
+        let publication = export.manifest.publication.as_ref();
+        let publication = publication.map(ToString::to_string).unwrap_or_default();
+        let next = NextFile {
+            name: &name,
+            bytes,
+            local: &local,
+            publication: &publication,
+        };
+        let committed = self.commit_next(&place, version, next)?;
+        if names.contains(&name) {
+            // A program that cleans the table can have deleted a file that only earlier versions had.
+            if !self.names(place.table)?.contains(&name) {
+                upload()?;
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Commits a table whose file is uploaded.
+    fn commit_next(
+        &self,
+        place: &TablePlace,
+        version: Option<TableVersion>,
+        next: NextFile<'_>,
+    ) -> Result<Option<u64>, DeltaError> {
+        let own_commits = version.as_ref().and_then(|version| version.own_commits);
+        let mut current = version;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let end = match &current {
+                None => create(&self.engine, place, next)?,
+                Some(version) => version.replace(&self.engine, place, next)?,
+            };
+            if let CommitEnd::Committed {
+                version,
+                checkpoint,
+            } = end
+            {
+                if let Err(error) = checkpoint {
+                    // Readers read more of the log, and a later commit tries again.
+                    self.events.send(Event::Warning(error.to_string()));
+                }
+                return Ok(Some(version));
+            }
+            let found = TableVersion::read(&self.engine, place)?;
+            if found.is_only(next.name) {
+                // The response to the own commit was lost, or another run committed the same.
+                return Ok(None);
+            }
+            if found.own_commits != own_commits {
+                break;
+            }
+            current = Some(found);
+        }
+        Err(DeltaError::Overtaken {
+            url: place.url.clone(),
+        })
+    }
+}
+
+/// The folder of a table at its place.
+fn folder_of(table: &TableInfo) -> String {
+    format!("{}/", table.name)
+}
+
+/// Applies the guard by the numbers of tasks: the IDs in the Delta table are not known.
+fn refuse_shrink(version: &TableVersion, export: ExportTables<'_>) -> Result<(), DeltaError> {
+    let ExportTables {
+        manifest,
+        max_shrink,
+        ..
+    } = export;
+    let rows: Option<u64> = version.files.iter().map(|file| file.rows).sum();
+    let before = rows.unwrap_or_default();
+    let shrink = Shrink {
+        before,
+        missing: before.saturating_sub(manifest.ids.exported),
+    };
+    let requested = manifest.ids.requested;
+    Ok(check_shrink(
+        max_shrink,
+        ResponseSource::Api,
+        requested,
+        shrink,
+    )?)
+}

@@ -1,0 +1,8 @@
+//! Tables as Delta tables: each has its own directory, and a publication adds one version to each table that changed.
+
+pub mod delta_error;
+pub mod delta_lake;
+pub mod delta_table;
+pub mod delta_target;
+pub mod file_statistics;
+pub mod kernel;
