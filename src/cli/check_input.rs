@@ -10,6 +10,7 @@ use crate::cli::export_options::{
 use crate::cli::export_place::{ExportPlace, export_place};
 use crate::cli::option_origins::is_set;
 use crate::cli::output_options::{OutputOptions, output_options, warnings_of_skipped};
+use crate::ids::shard::ShardPlace;
 use crate::ids::shown::shown_path;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::check::check_line::{CheckLine, CheckName};
@@ -69,6 +70,16 @@ pub(crate) fn check_input(
             Some(warning) => CheckLine::warned(CheckName::Key, text, warning),
         }
     });
+    let tasks = match options.shard {
+        Some(ShardPlace { shard, .. }) if !tasks.is_failed() => {
+            let own = plural(options.ids.len() as u64, "ID");
+            CheckLine {
+                detail: format!("{}; shard {shard} has {own}", tasks.detail),
+                ..tasks
+            }
+        }
+        _ => tasks,
+    };
     Ok(CheckInput {
         url_source: url_source(args, is_sandbox),
         tasks,

@@ -304,3 +304,187 @@ fn refuse_shrink(version: &TableVersion, export: ExportTables<'_>) -> Result<(),
         shrink,
     )?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::encode::format::Format;
+    use crate::jobs::reflatten::{FlattenOptions, flatten};
+    use crate::publish::guard::GuardOptions;
+    use crate::tables::selection::TableSelection;
+
+    /// An export of tasks with these IDs, and Delta tables beside it.
+    struct Place {
+        base: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let base = tempfile::tempdir().unwrap();
+            fs::create_dir(base.path().join("lake")).unwrap();
+            Self { base }
+        }
+
+        fn log(&self, version: u64) -> PathBuf {
+            let name = format!("lake/tasks/{LOG}{version:020}.json");
+            self.base.path().join(name)
+        }
+
+        fn lake(&self) -> DeltaLake {
+            let url = self.base.path().join("lake").display().to_string();
+            let target = DeltaTarget::parse(&url).unwrap();
+            let options = StoreOptions::of_environment();
+            let cancel = CancellationToken::new();
+            DeltaLake::open(&target, &options, &Events::none(), &cancel).unwrap()
+        }
+
+        fn export(&self, ids: &[&str]) -> (PathBuf, Manifest) {
+            let out = self.base.path().join(ids.join("-"));
+            let source = self.base.path().join("tasks.jsonl");
+            let lines = ids.iter().map(|id| format!("{{\"task_id\":\"{id}\"}}\n"));
+            fs::write(&source, lines.collect::<String>()).unwrap();
+            let options = FlattenOptions {
+                sources: vec![source],
+                ids: None,
+                out: out.clone(),
+                delta: None,
+                format: Format::Parquet,
+                tables: TableSelection::all(),
+                threads: 1,
+                force: false,
+                keep_secrets: false,
+                guard: GuardOptions::default(),
+            };
+            flatten(&options, &Events::none(), &CancellationToken::new()).unwrap();
+            let manifest = Manifest::sound(&out).unwrap();
+            (out, manifest)
+        }
+
+        /// Commits the table of tasks, which was read before.
+        fn commit(&self, before: TableBefore, ids: &[&str]) -> Result<Option<u64>, DeltaError> {
+            let (directory, manifest) = self.export(ids);
+            let export = ExportTables {
+                directory: &directory,
+                manifest: &manifest,
+                max_shrink: Allowance::Percent(20.0),
+            };
+            self.lake().commit(before, export)
+        }
+
+        fn check(&self) -> Result<TableBefore, DeltaError> {
+            self.lake().check(Table::Tasks.info(), false)
+        }
+    }
+
+    #[test]
+    fn a_table_that_consists_of_the_file_gets_no_version() {
+        let place = Place::new();
+        assert_eq!(
+            place.commit(place.check().unwrap(), &["a"]).unwrap(),
+            Some(0)
+        );
+        assert_eq!(place.commit(place.check().unwrap(), &["a"]).unwrap(), None);
+        assert_eq!(
+            place.commit(place.check().unwrap(), &["a", "b"]).unwrap(),
+            Some(1)
+        );
+        // The file of an earlier version, which is still there.
+        assert_eq!(
+            place.commit(place.check().unwrap(), &["a"]).unwrap(),
+            Some(2)
+        );
+        assert!(place.check().unwrap().version.unwrap().own_commits == Some(3));
+    }
+
+    #[test]
+    fn of_two_runs_that_read_the_same_version_one_commits() {
+        let place = Place::new();
+        // The first version, and a later one.
+        for ids in [["a"], ["c"]] {
+            let (one, other) = (place.check().unwrap(), place.check().unwrap());
+            assert!(place.commit(one, &ids).unwrap().is_some());
+            let error = place.commit(other, &["d", "e"]).unwrap_err();
+            assert!(matches!(error, DeltaError::Overtaken { .. }), "{error}");
+        }
+        // Another run that commits the same export is no conflict.
+        let (one, other) = (place.check().unwrap(), place.check().unwrap());
+        assert_eq!(place.commit(one, &["f"]).unwrap(), Some(2));
+        assert_eq!(place.commit(other, &["f"]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_commit_of_a_program_that_maintains_the_table_is_no_conflict() {
+        let place = Place::new();
+        place.commit(place.check().unwrap(), &["a"]).unwrap();
+        let before = place.check().unwrap();
+        let maintenance = r#"{"commitInfo":{"timestamp":1,"operation":"VACUUM END"}}"#;
+        fs::write(place.log(1), maintenance).unwrap();
+        assert_eq!(place.commit(before, &["b"]).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn a_table_of_another_program_or_with_other_columns_is_refused() {
+        let place = Place::new();
+        place.commit(place.check().unwrap(), &["a"]).unwrap();
+        let log = fs::read_to_string(place.log(0)).unwrap();
+        let without = |word: &str| -> String {
+            let lines = log.lines().filter(|line| !line.starts_with(word));
+            lines.map(|line| format!("{line}\n")).collect()
+        };
+        fs::write(place.log(0), without("{\"txn\"")).unwrap();
+        let error = place.check().unwrap_err();
+        assert!(matches!(error, DeltaError::Taken { .. }), "{error}");
+        assert!(place.lake().check(Table::Tasks.info(), true).is_ok());
+        let column = r#"{\"name\":\"thread_count\",\"type\":\"integer\""#;
+        assert!(log.contains(column), "{log}");
+        let other = log.replace(column, r#"{\"name\":\"thread_count\",\"type\":\"string\""#);
+        fs::write(place.log(0), other).unwrap();
+        let error = place.check().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("`thread_count` has the type string"),
+            "{error}"
+        );
+        // A column that the table lacks is added.
+        let shorter = log.replace(column, r#"{\"name\":\"older\",\"type\":\"integer\""#);
+        fs::write(place.log(0), shorter).unwrap();
+        assert_eq!(
+            place.commit(place.check().unwrap(), &["b"]).unwrap(),
+            Some(1)
+        );
+        let log = fs::read_to_string(place.log(1)).unwrap();
+        assert!(
+            log.contains("thread_count") && log.contains("older"),
+            "{log}"
+        );
+    }
+
+    #[test]
+    fn a_log_that_is_damaged_is_an_error_with_the_table() {
+        let place = Place::new();
+        place.commit(place.check().unwrap(), &["a"]).unwrap();
+        for damage in ["", "{", "{\"add\":1}"] {
+            fs::write(place.log(0), damage).unwrap();
+            let error = place.check().unwrap_err();
+            let shown = error.to_string();
+            assert!(
+                shown.starts_with("could not read the Delta table `"),
+                "{shown}"
+            );
+            assert!(!shown.contains("backtrace"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_table_with_many_more_tasks_is_not_replaced() {
+        let place = Place::new();
+        let many: Vec<String> = (0..50).map(|number| format!("t{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        place.commit(place.check().unwrap(), &many).unwrap();
+        let error = place.commit(place.check().unwrap(), &["a"]).unwrap_err();
+        assert!(matches!(error, DeltaError::NotPublished(_)), "{error}");
+    }
+}

@@ -167,3 +167,108 @@ fn up_to_milliseconds(bound: &ArrayRef) -> ArrayRef {
     });
     Arc::new(up.with_timezone_opt(zone.clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
+    use arrow::json::LineDelimitedWriter;
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+    use super::*;
+
+    fn shape() -> Schema {
+        let values = Fields::from(vec![
+            Field::new("text", DataType::Utf8, true),
+            Field::new(
+                "time",
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                true,
+            ),
+            Field::new("missing", DataType::Utf8, true),
+        ]);
+        let counts = values
+            .iter()
+            .map(|field| Field::new(field.name(), DataType::Int64, true));
+        let counts: Fields = counts.collect();
+        Schema::new(vec![
+            Field::new("numRecords", DataType::Int64, true),
+            Field::new("nullCount", DataType::Struct(counts), true),
+            Field::new("minValues", DataType::Struct(values.clone()), true),
+            Field::new("maxValues", DataType::Struct(values), true),
+        ])
+    }
+
+    /// The statistics of a file with these row groups, as the log would have them.
+    fn written(groups: &[&[(Option<&str>, i64)]], enabled: EnabledStatistics) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let batches = groups.iter().map(|rows| {
+            let texts: StringArray = rows.iter().map(|(text, _)| *text).collect();
+            let times =
+                TimestampMicrosecondArray::from_iter_values(rows.iter().map(|(_, time)| *time));
+            let columns: [(&str, ArrayRef); 2] = [
+                ("text", Arc::new(texts)),
+                ("time", Arc::new(times.with_timezone("UTC"))),
+            ];
+            RecordBatch::try_from_iter_with_nullable(
+                columns.map(|(name, array)| (name, array, true)),
+            )
+            .unwrap()
+        });
+        let batches: Vec<RecordBatch> = batches.collect();
+        let properties = WriterProperties::builder()
+            .set_statistics_enabled(enabled)
+            .build();
+        let schema = batches[0].schema();
+        let mut writer =
+            ArrowWriter::try_new(file.reopen().unwrap(), schema, Some(properties)).unwrap();
+        for batch in &batches {
+            writer.write(batch).unwrap();
+            writer.flush().unwrap();
+        }
+        writer.close().unwrap();
+        let statistics = file_statistics(file.path(), &shape()).unwrap();
+        let mut text = Vec::new();
+        let mut json = LineDelimitedWriter::new(&mut text);
+        json.write(&RecordBatch::from(statistics)).unwrap();
+        json.finish().unwrap();
+        String::from_utf8(text).unwrap().trim_end().to_owned()
+    }
+
+    #[test]
+    fn bounds_are_those_of_all_row_groups() {
+        let groups: [&[_]; 3] = [
+            &[(Some("b"), 1_000_000), (None, 2_000_001)],
+            &[(None, 500_000)],
+            &[(Some("a"), 700_000), (Some("c"), 800_000)],
+        ];
+        assert_eq!(
+            written(&groups, EnabledStatistics::Chunk),
+            r#"{"numRecords":5,"nullCount":{"text":2,"time":0},"minValues":{"text":"a","time":"1970-01-01T00:00:00.500Z"},"maxValues":{"text":"c","time":"1970-01-01T00:00:02.001Z"},"tightBounds":true}"#
+        );
+    }
+
+    #[test]
+    fn a_row_group_without_statistics_leaves_no_bound() {
+        let groups: [&[_]; 2] = [&[(Some("b"), 1)], &[(Some("a"), 2)]];
+        let found = written(&groups, EnabledStatistics::None);
+        assert_eq!(
+            found,
+            r#"{"numRecords":2,"nullCount":{},"minValues":{},"maxValues":{},"tightBounds":true}"#
+        );
+        // Only nulls: there is nothing to bound.
+        let nulls: [&[_]; 1] = [&[(None, 1_000), (None, 1_000)]];
+        let found = written(&nulls, EnabledStatistics::Chunk);
+        assert!(
+            found.contains(r#""nullCount":{"text":2,"time":0},"minValues":{"time""#),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_parquet_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "PAR1 and nothing else PAR1").unwrap();
+        assert!(file_statistics(file.path(), &shape()).is_err());
+    }
+}

@@ -30,6 +30,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Time between two lookups of an address, and between two looks at what came of the requests.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Why nothing is fetched: the list is missing, or the shard has none of its IDs.
+const NO_TASKS: &str = "no task is known";
+
 /// The detail of lines that a rate limit leaves open.
 const RATE_LIMITED: &str = "the API rate-limits the requests (status 429)";
 
@@ -247,7 +250,7 @@ impl NetworkCheck<'_> {
                 RATE_LIMITED,
                 "a run waits as long as the API requires; if another program uses this key, lower --rate",
             ),
-            _ => CheckLine::skipped(name, "the list of tasks is missing"),
+            _ => CheckLine::skipped(name, NO_TASKS),
         }
     }
 
@@ -263,7 +266,7 @@ impl NetworkCheck<'_> {
                 } else if is_about_key {
                     CheckLine::failed(key, error)
                 } else {
-                    CheckLine::skipped(key, "the list of tasks is missing")
+                    CheckLine::skipped(key, NO_TASKS)
                 };
                 let skipped = CheckLine::skipped(task, "the key is not accepted");
                 [self.connected(), line, skipped]

@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{Shards, verify};
+use super::{RANGE_LENGTH, Shards, verify};
 use crate::flatten::{run, stderr};
+use crate::ranges::RANGE_TASKS;
 use crate::support::{KEY, manifest, program, published, task_ids};
 
 #[test]
@@ -47,6 +48,42 @@ fn shards_that_do_not_fit_together_are_refused_by_their_numbers() {
         assert!(!list.path("refused/manifest.json").exists());
         stderr(&output).replace(&format!("{}/", list.base.path().display()), "")
     });
+}
+
+#[test]
+fn a_check_counts_the_ids_of_the_shard() {
+    let list = Shards::new(&[]);
+    let lines = |shard: &str| {
+        let mut command = program();
+        command.env(RANGE_TASKS, RANGE_LENGTH).arg("check");
+        command.env("SCALE_API_KEY", KEY).arg("--json");
+        command.args(["--base-url", &list.server.base_url(), "--shard", shard]);
+        command.arg("--ids").arg(list.path("ids.txt"));
+        let output = command.arg("--out").arg(list.path("out")).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let lines = found["lines"].as_array().unwrap().clone();
+        move |name: &str| {
+            let line = lines.iter().find(|line| line["name"] == name).unwrap();
+            line["detail"].as_str().unwrap().to_owned()
+        }
+    };
+    let first = lines("0/2");
+    assert!(first("tasks").starts_with("101 IDs in `"));
+    let list_and_own = first("tasks");
+    let (_, own) = list_and_own.split_once("; ").unwrap();
+    let own: usize = own
+        .strip_prefix("shard 0/2 has ")
+        .unwrap()
+        .strip_suffix(" IDs")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((40..60).contains(&own), "{own}");
+    // More shards than ranges: this one has no IDs, and its run ends well.
+    let empty = lines("0/64");
+    assert!(empty("tasks").ends_with("; shard 0/64 has 0 IDs"));
+    assert_eq!(empty("first_task"), "no task is known");
 }
 
 #[test]
