@@ -71,7 +71,7 @@ buckets: .venv-stores/ready ## Test exports into moto, SeaweedFS, Azurite and a 
 	.venv-lakehouse/bin/pip install --quiet --disable-pip-version-check -r tests/lakehouse/requirements.txt
 	touch .venv-lakehouse/ready
 
-delta: .venv-lakehouse/ready ## Test Delta tables, with a build of their feature (needs cmake; downloads 300 MB the first time)
+delta: .venv-lakehouse/ready ## Test Delta tables, with a build of their feature (downloads 300 MB the first time)
 	cargo clippy --locked --quiet --all-targets --features delta -- -D warnings
 	cargo test --locked --quiet --features delta --lib --bins
 	cargo build --locked --quiet --features delta

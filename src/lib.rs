@@ -117,7 +117,7 @@ pub use crate::jobs::changes::change_report::{
 };
 pub use crate::jobs::changes::error::ChangesError;
 pub use crate::jobs::changes::list_changes::list_changes;
-pub use crate::jobs::delta_job::DeltaTarget;
+pub use crate::jobs::delta_target::DeltaTarget;
 pub use crate::jobs::error::ExportError;
 pub use crate::jobs::export::export;
 pub use crate::jobs::export_builder::ExportOptionsBuilder;

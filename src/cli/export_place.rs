@@ -10,7 +10,7 @@ use crate::cli::option_origins::Origins;
 use crate::cli::output_options::{delta_target, output_directory};
 #[cfg(feature = "buckets")]
 use crate::jobs::bucket_target::BucketTarget;
-use crate::jobs::delta_job::DeltaTarget;
+use crate::jobs::delta_target::DeltaTarget;
 use crate::state::paths::StateDir;
 
 /// Where an export goes.

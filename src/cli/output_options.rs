@@ -7,7 +7,7 @@ use crate::cli::option_origins::Origins;
 use crate::cli::shared_args::{DeltaArgs, GuardArgs, OutputArgs};
 use crate::encode::format::Format;
 use crate::ids::list::SkippedCells;
-use crate::jobs::delta_job::DeltaTarget;
+use crate::jobs::delta_target::DeltaTarget;
 use crate::jobs::export_defaults::default_threads;
 use crate::publish::guard::GuardOptions;
 use crate::tables::selection::TableSelection;

@@ -16,6 +16,7 @@ use delta_kernel_default_engine::executor::TaskExecutor as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::bucket::bucket_url::BucketUrl;
 use crate::bucket::error::BucketError;
 use crate::bucket::object_name::{content_name, path_of_content};
 use crate::bucket::store::ExportStore;
@@ -23,7 +24,6 @@ use crate::bucket::store_options::StoreOptions;
 use crate::bucket::upload::upload_file;
 use crate::delta::delta_error::DeltaError;
 use crate::delta::delta_table::{CommitEnd, NextFile, TablePlace, TableVersion, create};
-use crate::delta::delta_target::DeltaTarget;
 use crate::delta::kernel::{Engine, Executor, engine, executor};
 use crate::event::{Event, Events};
 use crate::publish::guard::{Allowance, ResponseSource, Shrink, check_shrink};
@@ -83,13 +83,13 @@ impl DeltaLake {
     /// The tables at a place. Sends no request. When `cancel` is cancelled, operations end with
     /// [`DeltaError::Interrupted`].
     pub(crate) fn open(
-        target: &DeltaTarget,
+        url: &BucketUrl,
         options: &StoreOptions,
         events: &Events,
         cancel: &CancellationToken,
     ) -> Result<Self, DeltaError> {
-        let store = Arc::new(ExportStore::open(&target.url, options)?);
-        let executor = executor(&target.url)?;
+        let store = Arc::new(ExportStore::open(url, options)?);
+        let executor = executor(url)?;
         Ok(Self {
             engine: engine(&store, Arc::clone(&executor)),
             store,
@@ -334,10 +334,10 @@ mod tests {
 
         fn lake(&self) -> DeltaLake {
             let url = self.base.path().join("lake").display().to_string();
-            let target = DeltaTarget::parse(&url).unwrap();
+            let url = BucketUrl::directory(&url);
             let options = StoreOptions::of_environment();
             let cancel = CancellationToken::new();
-            DeltaLake::open(&target, &options, &Events::none(), &cancel).unwrap()
+            DeltaLake::open(&url, &options, &Events::none(), &cancel).unwrap()
         }
 
         fn export(&self, ids: &[&str]) -> (PathBuf, Manifest) {
@@ -408,14 +408,14 @@ mod tests {
             let error = place.commit(other, &["d", "e"]).unwrap_err();
             assert!(matches!(error, DeltaError::Overtaken { .. }), "{error}");
         }
-        // Another run that commits the same export is no conflict.
+        // Another run that commits the same export does not conflict.
         let (one, other) = (place.check().unwrap(), place.check().unwrap());
         assert_eq!(place.commit(one, &["f"]).unwrap(), Some(2));
         assert_eq!(place.commit(other, &["f"]).unwrap(), None);
     }
 
     #[test]
-    fn a_commit_of_a_program_that_maintains_the_table_is_no_conflict() {
+    fn a_commit_of_a_program_that_maintains_the_table_does_not_conflict() {
         let place = Place::new();
         place.commit(place.check().unwrap(), &["a"]).unwrap();
         let before = place.check().unwrap();

@@ -3,6 +3,5 @@
 pub mod delta_error;
 pub mod delta_lake;
 pub mod delta_table;
-pub mod delta_target;
 pub mod file_statistics;
 pub mod kernel;

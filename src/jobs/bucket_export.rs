@@ -1,7 +1,5 @@
 //! An export whose tables go to an object store: it is built and published in a local directory first.
 
-use std::path::Path;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::error::BucketError;
@@ -18,8 +16,8 @@ use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::report::SavedWork;
 use crate::jobs::runtime::block_on;
-use crate::output_error::OutputError;
-use crate::publish::file_names::{FAILURES, MANIFEST};
+use crate::jobs::store_requests::store_options;
+use crate::publish::file_names::FAILURES;
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::paths::StateDir;
@@ -74,7 +72,7 @@ impl<'o> OpenBucket<'o> {
     ) -> Result<(), ExportError> {
         events.send(Event::Phase("uploading"));
         let path = directory.path();
-        let manifest = published_manifest(path)?;
+        let manifest = Manifest::published(path)?;
         let rules = PublishRules {
             grace: self.target.grace,
             max_shrink: options.guard.max_shrink,
@@ -92,29 +90,6 @@ impl<'o> OpenBucket<'o> {
             None => Err(ExportError::Interrupted(SavedWork::NotUploaded)),
         }
     }
-}
-
-/// How requests to a store are sent by a run with these options for requests to the API; none for the defaults.
-pub(crate) fn store_options(fetch: Option<&FetchOptions>) -> StoreOptions {
-    let defaults = StoreOptions::of_environment();
-    let Some(fetch) = fetch else {
-        return defaults;
-    };
-    let options = StoreOptions {
-        ca_file: fetch.client.ca_file.clone(),
-        allow_http: fetch.client.allow_http,
-        connect_timeout: fetch.client.connect_timeout,
-        ..defaults
-    };
-    options.with_retries(fetch.max_retries, fetch.retry_timeout)
-}
-
-/// The manifest of an export that the run has just published.
-pub(crate) fn published_manifest(directory: &Path) -> Result<Manifest, OutputError> {
-    Manifest::sound(directory).ok_or_else(|| {
-        let source = std::io::ErrorKind::InvalidData.into();
-        OutputError::io("read", &directory.join(MANIFEST))(source)
-    })
 }
 
 /// The line of a check about the place in a store. `None` if the export has no other place than its directory.

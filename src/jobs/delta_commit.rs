@@ -6,15 +6,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delta::delta_error::DeltaError;
 use crate::delta::delta_lake::{DeltaLake, ExportTables, TableBefore};
-use crate::delta::delta_target::DeltaTarget;
 use crate::encode::format::{Format, Selection};
 use crate::event::{Event, Events};
-use crate::jobs::bucket_export::{published_manifest, store_options};
 use crate::jobs::check::check_line::{CheckLine, CheckName};
-use crate::jobs::delta_job::DeltaRequest;
+use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::report::SavedWork;
+use crate::jobs::store_requests::store_options;
 use crate::output_error::OutputError;
+use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::is_below;
 use crate::tables::definition::TABLES;
 
@@ -38,7 +38,7 @@ impl OpenDelta {
             std::fs::create_dir_all(directory).map_err(OutputError::io("create", directory))?;
         }
         let options = store_options(request.fetch);
-        let lake = DeltaLake::open(target, &options, events, cancel)?;
+        let lake = DeltaLake::open(&target.url, &options, events, cancel)?;
         let selected = TABLES.iter();
         let selected = selected.filter(|table| request.selection.tables.contains(table.table));
         let tables = selected.map(|table| lake.check(table, request.force));
@@ -55,7 +55,7 @@ impl OpenDelta {
         events.send(Event::Phase("committing to the Delta tables"));
         let export = ExportTables {
             directory: request.out,
-            manifest: &published_manifest(request.out)?,
+            manifest: &Manifest::published(request.out)?,
             max_shrink: request.max_shrink,
         };
         for table in self.tables {

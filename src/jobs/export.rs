@@ -17,6 +17,7 @@ use crate::fetch::stats::FetchStats;
 #[cfg(feature = "buckets")]
 use crate::jobs::bucket_export::OpenBucket;
 use crate::jobs::compaction::{Compaction, LiveRecords};
+use crate::jobs::delta_job::run_and_commit;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_contents::JournalContents;
@@ -122,7 +123,7 @@ fn export_and_record(
     let request = options.delta_request(network.context.options);
     let signals = (network.context.events, network.cancel);
     let everywhere = || run.export_everywhere(options, &mut failures);
-    let end = match request.run(signals, everywhere) {
+    let end = match run_and_commit(request, signals, everywhere) {
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         end => end.map(|report| JobEnd::Done(Box::new(report))),
     };

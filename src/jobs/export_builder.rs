@@ -16,7 +16,7 @@ use crate::ids::shard::{Shard, ShardIds};
 use crate::ids::task_ids::TaskIds;
 #[cfg(feature = "buckets")]
 use crate::jobs::bucket_target::BucketTarget;
-use crate::jobs::delta_job::DeltaTarget;
+use crate::jobs::delta_target::DeltaTarget;
 use crate::jobs::export_defaults::{
     DEFAULT_BASE_URL, DEFAULT_CONCURRENCY, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY,
     DEFAULT_MAX_RETRIES, DEFAULT_OPTS, DEFAULT_RETRY_TIMEOUT, DEFAULT_TIMEOUT, MAX_BODY_LIMIT,

@@ -13,7 +13,7 @@ use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
 #[cfg(feature = "buckets")]
 use crate::jobs::bucket_target::BucketTarget;
-use crate::jobs::delta_job::{DeltaRequest, DeltaTarget};
+use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::limits::fit_concurrency;
 use crate::jobs::shards::shard_binding::refuse_other_shard;

@@ -14,6 +14,7 @@ pub mod compaction;
 #[cfg(feature = "delta")]
 pub mod delta_commit;
 pub mod delta_job;
+pub mod delta_target;
 pub mod dry_run;
 pub mod earlier_digests;
 pub mod earlier_work;
@@ -54,5 +55,7 @@ pub mod runtime;
 pub mod shards;
 pub mod source_error;
 pub mod status;
+#[cfg(feature = "buckets")]
+pub mod store_requests;
 pub mod threads;
 pub mod verify;

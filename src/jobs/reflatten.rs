@@ -10,7 +10,8 @@ use crate::encode::format::{Format, Selection};
 use crate::event::{AgainCounts, Event, Events};
 use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::delta_job::{DeltaRequest, DeltaTarget};
+use crate::jobs::delta_job::run_and_commit;
+use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::import::import_job::{Import, Imported};
 use crate::jobs::import::journal_source::{ReadJournal, is_export, list_of, read_journal};
@@ -120,7 +121,7 @@ pub fn flatten(
         max_shrink: options.guard.max_shrink,
         fetch: None,
     };
-    let flattened = request.run((events, cancel), || {
+    let flattened = run_and_commit(request, (events, cancel), || {
         flatten_into(&directory, options, started_at, events, cancel)
     });
     directory.remove_temporary_files();

@@ -14,6 +14,7 @@ use crate::durable_fs::FileRef;
 use crate::encode::format::Format;
 use crate::encode::table_writers::WrittenTable;
 use crate::ids::shard::ShardPlace;
+use crate::output_error::OutputError;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
 use crate::publish::manifest_fault::ManifestFault;
 use crate::publish::publication_id::PublicationId;
@@ -329,6 +330,14 @@ impl Manifest {
         };
         let manifest = serde_json::from_slice(&text);
         Ok(Some(manifest.map_err(ManifestFault::Json)))
+    }
+
+    /// The manifest of an export that the run has just published.
+    pub(crate) fn published(directory: &Path) -> Result<Self, OutputError> {
+        Self::sound(directory).ok_or_else(|| {
+            let source = io::ErrorKind::InvalidData.into();
+            OutputError::io("read", &directory.join(MANIFEST))(source)
+        })
     }
 
     /// The manifest of an export, if it is there and not damaged.

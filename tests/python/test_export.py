@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import logging
 import os
 import pickle
@@ -18,7 +19,11 @@ from unittest import mock
 import scale_export
 from scale_export import _directory, _process, _program
 from scale_export._options import arguments
-from support import KEY, Case, sandbox_export, server, task_ids
+from support import KEY, ROOT, Case, sandbox_export, server, task_ids
+
+# The store in memory that the tests of buckets have.
+sys.path.append(str(ROOT / "tests/stores"))
+import fake_gcs  # noqa: E402
 
 
 class Results(Case):
@@ -148,6 +153,30 @@ class Errors(Case):
             error = self.error_of(scale_export.read, self.out)
             self.assertEqual(error.exit_code, 2)
             self.assertIn(hint, error.hint)
+
+    def test_an_export_in_a_bucket_is_read_from_a_copy(self):
+        store = fake_gcs.start()
+        self.addCleanup(store.server_close)
+        self.addCleanup(store.shutdown)
+        url = "gs://bucket/nightly"
+        place = {"GOOGLE_BASE_URL": f"http://127.0.0.1:{store.server_address[1]}", "GOOGLE_BEARER_TOKEN": KEY}
+        with mock.patch.dict(os.environ, place):
+            error = self.error_of(scale_export.read, url)
+            self.assertEqual((error.exit_code, "has no manifest.json" in error.message), (2, True))
+            sandbox_export(url, 20, state=self.directory / "state")
+            x = scale_export.read(url)
+        local = scale_export.read(self.directory / "state/out")
+        self.assertEqual((x.tables, x.tables["tasks"]), (local.tables, 20))
+        copy = x._file("tasks")
+        self.assertEqual(copy.read_bytes(), local._file("tasks").read_bytes())
+        self.assertEqual(x.verify()["findings"], 0)
+        del x
+        gc.collect()
+        self.assertFalse(copy.parent.exists())
+        with mock.patch.dict(os.environ, {**place, "GOOGLE_BASE_URL": "http://127.0.0.1:1"}):
+            error = self.error_of(scale_export.export, ids=["task_1"], out=url, state=self.out, sandbox=True, max_retries=0)
+        self.assertEqual(error.exit_code, 6)
+        self.assertNotIn(KEY, str(error))
 
     def test_a_file_that_is_not_the_published_one_is_not_read(self):
         x = sandbox_export(self.out, 2).read()

@@ -17,6 +17,7 @@ use crate::jobs::check::local::{
 use crate::jobs::check::network::{
     CheckTarget, NetworkCheck, NetworkResult, PATIENCE, skipped_network,
 };
+use crate::jobs::delta_job::check_delta;
 use crate::jobs::earlier_work::{EarlierWork, refuse_shrinking};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
@@ -171,7 +172,7 @@ impl CheckInput {
         }
         let delta = self.options.delta_request(fetch_options);
         if let Some(output) = lines.first_mut().filter(|line| !line.is_failed())
-            && let Some(fault) = delta.fault((events, cancel))?
+            && let Some(fault) = check_delta(delta, (events, cancel))?
         {
             *output = fault;
         }

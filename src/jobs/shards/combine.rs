@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::encode::format::Selection;
 use crate::event::{AgainCounts, Event, Events};
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::delta_job::{DeltaRequest, DeltaTarget};
+use crate::jobs::delta_job::run_and_commit;
+use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::publication::Publication;
@@ -89,7 +90,7 @@ pub fn combine(
         max_shrink: options.guard.max_shrink,
         fetch: None,
     };
-    let combined = request.run((events, cancel), || job.run(&options.guard));
+    let combined = run_and_commit(request, (events, cancel), || job.run(&options.guard));
     directory.remove_temporary_files();
     match combined {
         Ok(report) => Ok(JobEnd::Done(Box::new(report))),

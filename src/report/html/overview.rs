@@ -19,7 +19,7 @@ pub(super) fn overview(manifest: &Manifest) -> Markup {
         .and(&Markup::text(" from "))
         .and(&Markup::data(&manifest.options.base_url, SENTENCE_CHARS));
     let head = title.and(&Markup::element("p", "class=\"lead\"", &line));
-    let head = head.and(&lists(manifest));
+    let head = head.and(&shard(manifest)).and(&lists(manifest));
     Markup::element("header", "", &head.and(&counts(manifest)))
 }
 
@@ -29,6 +29,16 @@ fn published_text(time: &str) -> String {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         Err(_) => time.to_owned(),
     }
+}
+
+/// Which part of a list it has, if it has not the whole.
+fn shard(manifest: &Manifest) -> Markup {
+    let Some(place) = &manifest.shard else {
+        return Markup::default();
+    };
+    let of = count_text(place.list.requested);
+    let line = Markup::text(&format!("Shard {} of a list of {of} task IDs", place.shard));
+    Markup::element("p", "class=\"lead\"", &line)
 }
 
 fn lists(manifest: &Manifest) -> Markup {

@@ -209,6 +209,15 @@ fn an_export_without_tasks_has_a_report() {
 }
 
 #[test]
+fn a_report_of_a_shard_says_so() {
+    let base = tempfile::tempdir().unwrap();
+    let shard = sandbox_export(base.path(), "shard", 9, &["--shard", "0/1"]);
+    assert!(text_of(&report(&shard, &[])).contains("Shard 0/1 of a list of 9 task IDs"));
+    let whole = sandbox_export(base.path(), "whole", 9, &[]);
+    assert!(!text_of(&report(&whole, &[])).contains("Shard"));
+}
+
+#[test]
 fn contributors_are_shown_on_request_only() {
     let base = tempfile::tempdir().unwrap();
     let out = sandbox_export(base.path(), "out", 60, &[]);

@@ -62,7 +62,7 @@ fn a_check_counts_the_ids_of_the_shard() {
         let output = command.arg("--out").arg(list.path("out")).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let lines = found["lines"].as_array().unwrap().clone();
+        let lines = found["checks"].as_array().unwrap().clone();
         move |name: &str| {
             let line = lines.iter().find(|line| line["name"] == name).unwrap();
             line["detail"].as_str().unwrap().to_owned()

@@ -1,20 +1,32 @@
-//! Where Delta tables are.
+//! Where Delta tables are, and what a job says of them.
 
+#[cfg(feature = "delta")]
 use std::fmt;
 use std::path::Path;
 
+#[cfg(feature = "delta")]
 use crate::bucket::bucket_url::BucketUrl;
+#[cfg(feature = "delta")]
 use crate::bucket::error::BucketError;
+use crate::encode::format::Selection;
+use crate::fetch::options::FetchOptions;
+use crate::publish::guard::Allowance;
 
 /// The scheme of a local directory, as the tools of Delta write it.
+#[cfg(feature = "delta")]
 const FILE_SCHEME: &str = "file://";
 
-/// The directory of the Delta tables: each table is in a directory of its name in it.
+/// The directory of the Delta tables: each table is in a directory of its name in it. Without the feature `delta` there is
+/// no value of this type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeltaTarget {
+    #[cfg(feature = "delta")]
     pub(crate) url: BucketUrl,
+    #[cfg(not(feature = "delta"))]
+    pub(crate) never: std::convert::Infallible,
 }
 
+#[cfg(feature = "delta")]
 impl DeltaTarget {
     /// The target that a text names: `s3://bucket/path`, `gs://…`, `az://…`, `file:///path`, or a local path.
     pub fn parse(text: &str) -> Result<Self, BucketError> {
@@ -33,13 +45,35 @@ impl DeltaTarget {
     }
 }
 
+#[cfg(feature = "delta")]
 impl fmt::Display for DeltaTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.url.fmt(f)
     }
 }
 
-#[cfg(test)]
+/// What a job says of its Delta tables.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(feature = "delta"),
+    expect(dead_code, reason = "there is no target")
+)]
+pub(crate) struct DeltaRequest<'r> {
+    /// Where they are, if the job has any.
+    pub(crate) target: Option<&'r DeltaTarget>,
+    /// The output directory.
+    pub(crate) out: &'r Path,
+    /// The tables, and their format.
+    pub(crate) selection: Selection,
+    /// Whether tables of other programs are taken over.
+    pub(crate) force: bool,
+    /// Tasks that may disappear.
+    pub(crate) max_shrink: Allowance,
+    /// How requests are sent; none for the defaults.
+    pub(crate) fetch: Option<&'r FetchOptions>,
+}
+
+#[cfg(all(test, feature = "delta"))]
 mod tests {
     use super::*;
 
