@@ -35,13 +35,12 @@ from pyiceberg.table import Table, TableProperties, Transaction
 
 # A property of each table that this script created. It changes no others.
 CREATED_FOR = "scale-export.table"
-# In the summary of each snapshot.
+# In the summary of each snapshot: the publication that it came with.
 PUBLICATION = "scale-export.publication"
-SHA256 = "scale-export.sha256"
 BUFFER_BYTES = 1 << 20
 
-# It warns about each column without a minimum, as in a table without rows.
-logging.getLogger("pyiceberg.io.pyarrow").setLevel(logging.ERROR)
+# It warns about each column without a minimum, as in a table without rows, and of conflicts before it raises them.
+logging.getLogger("pyiceberg").setLevel(logging.ERROR)
 
 # What pyiceberg raises after a commit of another run. The last one is new in version 0.10.
 CONFLICTS = tuple(
@@ -159,8 +158,7 @@ def replace(table: Table, file: TableFile, publication: str) -> None:
         add_columns(transaction, columns_of(file))
         # What `add_files` does. But pyiceberg repeats an `add_files` after another run's, and then has the rows twice.
         added = parquet_files_to_data_files(table.io, transaction.table_metadata, iter([location]))
-        properties = {PUBLICATION: publication, SHA256: file.sha256}
-        with transaction.update_snapshot(snapshot_properties=properties).overwrite() as overwrite:
+        with transaction.update_snapshot(snapshot_properties={PUBLICATION: publication}).overwrite() as overwrite:
             for data_file in data_files(table)[0]:
                 overwrite.delete_data_file(data_file)
             for data_file in added:
