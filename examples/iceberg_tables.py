@@ -139,12 +139,14 @@ def columns_of(file: TableFile) -> list[pyarrow.Field]:
     return [column.with_metadata({"doc": descriptions.get(column.name, "")}) for column in schema]
 
 
-def add_columns(transaction: Transaction, columns: list[pyarrow.Field]) -> None:
-    """Adds the columns that a later version of the export has. They are null in earlier snapshots."""
-    known = transaction.table_metadata.schema().column_names
-    columns = [column if column.name in known else column.with_nullable(True) for column in columns]
+def update_columns(transaction: Transaction, columns: list[pyarrow.Field]) -> None:
+    """Adds the columns that a table lacks. Columns that only some files have are null in the others."""
+    fields = transaction.table_metadata.schema().fields
+    known = {field.name for field in fields}
     with transaction.update_schema() as update:
-        update.union_by_name(pyarrow.schema(columns))
+        update.union_by_name(pyarrow.schema([it if it.name in known else it.with_nullable(True) for it in columns]))
+        for name in known - {column.name for column in columns}:
+            update.make_column_optional(name)
 
 
 def replace(table: Table, file: TableFile, publication: str) -> None:
@@ -155,7 +157,7 @@ def replace(table: Table, file: TableFile, publication: str) -> None:
         if transaction.table_metadata.name_mapping() is None:
             names = transaction.table_metadata.schema().name_mapping.model_dump_json()
             transaction.set_properties({TableProperties.DEFAULT_NAME_MAPPING: names})
-        add_columns(transaction, columns_of(file))
+        update_columns(transaction, columns_of(file))
         # What `add_files` does. But pyiceberg repeats an `add_files` after another run's, and then has the rows twice.
         added = parquet_files_to_data_files(table.io, transaction.table_metadata, iter([location]))
         with transaction.update_snapshot(snapshot_properties={PUBLICATION: publication}).overwrite() as overwrite:
@@ -202,7 +204,7 @@ def load(catalog: Catalog, namespace: str, export: Path) -> None:
     # Another run can have changed a table that this run left as it was.
     if any(snapshot_id(catalog.load_table(name)) != kept[name] for name in kept):
         raise exceptions.CommitFailedException("a table has another snapshot")
-    print(f"{namespace} has publication {publication}: {replaced} tables replaced, {len(tables) - replaced} unchanged")
+    print(f"{namespace} has publication {publication}: replaced {replaced} of {len(tables)} tables")
 
 
 def open_catalog(options: argparse.Namespace) -> Catalog:
@@ -231,7 +233,7 @@ def main() -> None:
         sys.exit("error: the catalog did not confirm a commit; run this again")
     except Exception as error:
         # Those of catalogs, stores and files have no common type.
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         sys.exit(f"error: could not load {options.export}: {reason}; correct the cause, and run this again")
 
 

@@ -40,7 +40,7 @@ STEPS = {True: 14, False: 10}
 START_SECONDS = 60
 RACES = 6
 RACERS = 3
-ADDED_COLUMN = "added_later"
+ADDED_COLUMN, REMOVED_COLUMN = "added_later", "message_index"
 
 
 def free_port() -> int:
@@ -86,13 +86,14 @@ def table_files(export_directory: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(export_directory.glob("*.parquet"))}
 
 
-def with_added_column(export_directory: Path, out: Path) -> None:
-    """A copy of an export, in which one table has one column more, as a later version of the program can add one."""
+def with_other_columns(export_directory: Path, out: Path) -> None:
+    """A copy of an export, in which one table has one column more and one less, as in another version of the program."""
     shutil.copytree(export_directory, out, ignore=shutil.ignore_patterns(".scale-export"))
     path = out / "messages.parquet"
     table = pyarrow.parquet.read_table(path)
     # Required in the file. The table has rows without it, so it must be nullable there.
     column = pyarrow.field(ADDED_COLUMN, pyarrow.string(), nullable=False)
+    table = table.drop_columns([REMOVED_COLUMN])
     table = table.append_column(column, pyarrow.array([f"value {number}" for number in range(table.num_rows)]))
     pyarrow.parquet.write_table(table, path)
     manifest = json.loads((out / "manifest.json").read_text())
@@ -215,7 +216,7 @@ class Nights:
                 assert summary["scale-export.publication"] == publication(exported), summary
                 self.expected.setdefault(name, {})[current(table)] = table_files(exported)[name]
             replaced += new
-        assert f"{publication(exported)}: {replaced} tables replaced" in printed, printed
+        assert f"{publication(exported)}: replaced {replaced} of {len(self.expected)} tables" in printed, printed
         self.commits += replaced
         # Repeated, it changes nothing.
         files = self.lake.files()
@@ -271,10 +272,12 @@ def check_nights(base: Path) -> None:
     sixth = nights.next_export(range(5, 63))
     assert nights.load(sixth) > 10
     assert publication(sixth) == publication(fourth)
-    with_added_column(sixth, added := base / "added")
-    assert nights.load(added) == 1
-    column = nights.lake.tables()["messages"].schema().find_field(ADDED_COLUMN)
-    assert not column.required
+    with_other_columns(sixth, other := base / "other-columns")
+    schema = nights.lake.tables()["messages"].schema()
+    assert schema.find_field(REMOVED_COLUMN).required and schema.find_field("task_id").doc
+    assert nights.load(other) == 1
+    schema = nights.lake.tables()["messages"].schema()
+    assert not any(schema.find_field(name).required for name in (ADDED_COLUMN, REMOVED_COLUMN))
     assert nights.load(nights.next_export(range(5, 71))) > 1
     # Most tables have no rows.
     ninth = nights.next_export(range(1, 2), seed=2)
@@ -283,8 +286,6 @@ def check_nights(base: Path) -> None:
     tenth = nights.next_export(range(1, 61), seed=2)
     assert nights.load(tenth) > 10
     change_by_another_program(nights, tenth)
-    described = nights.lake.tables()["messages"].schema().find_field("task_id").doc
-    assert described, "the columns have no descriptions"
     snapshots = nights.time_travel()
     expire(nights)
     assert nights.load(nights.next_export(range(1, 63))) > 10
@@ -423,7 +424,8 @@ def check_refusals(base: Path) -> None:
     lake = Lake(base / "other")
     lake.load(old)
     files = lake.files()
-    (new / "messages.parquet").write_bytes(b"PAR1 of another publication PAR1")
+    # A file of another publication, as between two renames of a run.
+    shutil.copy(table_files(old)["messages"], new)
     damaged = lake.load(new, code=1)
     assert "is not the file in manifest.json" in damaged, damaged
     assert lake.files() == files
