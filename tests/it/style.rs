@@ -23,6 +23,7 @@ const SEARCHED: &[&str] = &[
     "tests/distributed",
     "tests/image",
     "tests/it",
+    "tests/lakehouse",
     "tests/python",
 ];
 
