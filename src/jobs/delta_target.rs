@@ -73,10 +73,9 @@ pub(crate) struct DeltaRequest<'r> {
     pub(crate) fetch: Option<&'r FetchOptions>,
 }
 
-#[cfg(all(test, feature = "delta"))]
+#[cfg(test)]
 mod tests {
-    use super::*;
-
+    #[cfg(feature = "delta")]
     #[test]
     fn a_target_is_a_url_of_a_store_or_a_directory() {
         for (text, shown, directory) in [
@@ -84,10 +83,10 @@ mod tests {
             ("file:///data/lake", "/data/lake", Some("/data/lake")),
             ("lake", "lake", Some("lake")),
         ] {
-            let target = DeltaTarget::parse(text).unwrap();
+            let target = super::DeltaTarget::parse(text).unwrap();
             assert_eq!(target.to_string(), shown);
-            assert_eq!(target.directory(), directory.map(Path::new));
+            assert_eq!(target.directory(), directory.map(std::path::Path::new));
         }
-        assert!(DeltaTarget::parse("https://user:secret@host/lake").is_err());
+        assert!(super::DeltaTarget::parse("https://user:secret@host/lake").is_err());
     }
 }

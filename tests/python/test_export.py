@@ -23,7 +23,7 @@ from support import KEY, ROOT, Case, sandbox_export, server, task_ids
 
 # The store in memory that the tests of buckets have.
 sys.path.append(str(ROOT / "tests/stores"))
-import fake_gcs  # noqa: E402
+import fake_gcs
 
 
 class Results(Case):
