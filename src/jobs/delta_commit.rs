@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delta::delta_error::DeltaError;
 use crate::delta::delta_lake::{DeltaLake, ExportTables, TableBefore};
+use crate::durable_fs;
 use crate::encode::format::{Format, Selection};
 use crate::event::{Event, Events};
 use crate::jobs::check::check_line::{CheckLine, CheckName};
@@ -35,7 +36,8 @@ impl OpenDelta {
         events.send(Event::Phase("checking the Delta tables"));
         refuse_place(target, request.out, request.selection)?;
         if let Some(directory) = target.directory() {
-            std::fs::create_dir_all(directory).map_err(OutputError::io("create", directory))?;
+            durable_fs::create_directories(directory)
+                .map_err(OutputError::io("create", directory))?;
         }
         let options = store_options(request.fetch);
         let lake = DeltaLake::open(&target.url, &options, events, cancel)?;
