@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import itertools
 import json
 import logging
 import shutil
@@ -32,6 +31,9 @@ from pyiceberg.io import FileIO, InputStream
 from pyiceberg.io.pyarrow import parquet_files_to_data_files
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table, TableProperties, Transaction
+
+# Names of a copy. Each run that is killed in the middle of one leaves the part under its name.
+COPY_NAMES = 100
 
 # A property of each table that this script created. It changes no others.
 CREATED_FOR = "scale-export.table"
@@ -98,7 +100,7 @@ def copy(file: TableFile, table: Table) -> str:
     was in the table before must not return, even with the same content.
     """
     number = table.metadata.next_sequence_number()
-    for attempt in itertools.count():
+    for attempt in range(COPY_NAMES):
         suffix = f"-{attempt}" if attempt else ""
         location = table.location_provider().new_data_location(f"{file.stem}-{number}{suffix}.parquet")
         if not table.io.new_input(location).exists():
@@ -108,7 +110,9 @@ def copy(file: TableFile, table: Table) -> str:
             if digest(existing) == file.sha256:
                 return location
         # A part of the file, from a run that was killed, or that still writes it.
-    raise AssertionError("unreachable")
+    raise LoadError(
+        f"could not copy {file.path} to {location}: other files have this name and the next {COPY_NAMES}; delete them"
+    )
 
 
 def write(file: TableFile, io: FileIO, location: str) -> None:
@@ -211,6 +215,8 @@ def open_catalog(options: argparse.Namespace) -> Catalog:
     if options.local is None:
         return load_catalog(options.catalog)
     directory = options.local.resolve()
+    if any(character in str(directory) for character in "%?#"):
+        raise LoadError(f"{directory} has a character with a meaning in URLs; choose a directory without %, ? and #")
     directory.mkdir(parents=True, exist_ok=True)
     return load_catalog("local", type="sql", uri=f"sqlite:///{directory}/catalog.db", warehouse=f"file://{directory}")
 

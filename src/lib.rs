@@ -130,7 +130,9 @@ pub use crate::jobs::export_options::{ExportOptions, Refresh};
 pub use crate::jobs::html_report::{HtmlReport, HtmlReportError, html_report};
 pub use crate::jobs::options_error::OptionsError;
 pub use crate::jobs::reflatten::{FlattenOptions, flatten};
-pub use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
+pub use crate::jobs::report::{
+    DeltaReport, ExportReport, JobEnd, ListReport, SavedResponses, SavedWork,
+};
 pub use crate::jobs::shards::combine::{CombineOptions, combine};
 pub use crate::jobs::shards::shard_error::ShardError;
 pub use crate::jobs::verify::error::VerifyError;

@@ -50,6 +50,10 @@ pub enum BucketError {
     /// The URL has another scheme than those of object stores.
     #[error("could not use the URL: `{0}://` is not a supported scheme")]
     Scheme(String),
+    /// The URL of a local directory has a host or an encoded character.
+    #[cfg(feature = "delta")]
+    #[error("could not use the URL: `file://` needs an absolute path without `%`, `?` and `#`")]
+    FileUrl,
     /// The URL has no bucket, or more than its name.
     #[error("could not use the URL: it does not begin with the name of a bucket")]
     BucketName,
@@ -141,6 +145,8 @@ impl Explain for BucketError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Scheme(_) => "write s3://bucket/path, gs://bucket/path or az://container/path",
+            #[cfg(feature = "delta")]
+            Self::FileUrl => "write the path without file://",
             Self::BucketName | Self::Prefix => {
                 "write s3://bucket/path; credentials come from the environment or a profile"
             }
@@ -169,6 +175,8 @@ impl Explain for BucketError {
 
     fn exit(&self) -> Exit {
         match self {
+            #[cfg(feature = "delta")]
+            Self::FileUrl => Exit::Usage,
             Self::Scheme(_)
             | Self::BucketName
             | Self::Prefix

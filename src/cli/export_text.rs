@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::value_parsers::rate_text;
-use crate::jobs::report::{ExportReport, ListReport, SavedResponses};
+use crate::jobs::report::{DeltaReport, ExportReport, ListReport, SavedResponses};
 use crate::jobs::run_hints::{drift_text, next_steps, rate_limited_share};
 use crate::lists::anomalies::anomaly_text;
 use crate::pacer::types::LearnedRate;
@@ -81,8 +81,23 @@ pub(crate) fn export_text(
         lines.extend(failure_lines(report, out));
         next_steps(report).into_iter().next().or(next_step)
     };
+    // Before the hint, also where nothing else was to do: what a killed run left is committed then.
+    lines.extend(report.delta.as_ref().map(delta_line));
     lines.extend(hint.map(|hint| format!("hint: {hint}")));
     one_per_line(&lines)
+}
+
+/// What was committed to Delta tables.
+fn delta_line(delta: &DeltaReport) -> String {
+    let DeltaReport {
+        url,
+        tables,
+        committed,
+    } = delta;
+    format!(
+        "{committed} of {} in {url} have a new version",
+        plural(*tables, "Delta table")
+    )
 }
 
 /// Lines for people, each of which stays one.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "delta")]
+use crate::bucket::error::BucketError;
 use crate::cli::error::UsageError;
 use crate::cli::option_origins::Origins;
 use crate::cli::shared_args::{DeltaArgs, GuardArgs, OutputArgs};
@@ -69,9 +71,15 @@ pub(crate) fn output_directory(out: Option<&PathBuf>) -> Result<PathBuf, UsageEr
 /// Checks the place of Delta tables.
 #[cfg(feature = "delta")]
 pub(crate) fn delta_target(args: &DeltaArgs) -> Result<Option<DeltaTarget>, UsageError> {
-    let text = args.delta.as_ref().map(|place| place.to_string_lossy());
-    let target = text.map(|text| DeltaTarget::parse(&text)).transpose();
-    target.map_err(|error| UsageError::Delta(Box::new(error)))
+    let Some(place) = &args.delta else {
+        return Ok(None);
+    };
+    let target = match place.to_str() {
+        Some(text) => DeltaTarget::parse(text),
+        None => Err(BucketError::Prefix),
+    };
+    let target = target.map_err(|error| UsageError::Delta(Box::new(error)))?;
+    Ok(Some(target))
 }
 
 /// Refuses a place of Delta tables.

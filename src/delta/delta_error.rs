@@ -4,8 +4,9 @@ use thiserror::Error;
 
 use crate::bucket::error::{BucketError, StoreFault};
 use crate::error::{Exit, Explain};
+use crate::ids::shard::Shard;
 use crate::output_error::OutputError;
-use crate::publish::guard::NotPublished;
+use crate::plural::plural;
 
 /// Why tables could not be committed to Delta tables.
 #[derive(Debug, Error)]
@@ -22,10 +23,38 @@ pub enum DeltaError {
         /// The place of the tables.
         url: String,
     },
-    /// The place is the output directory, or inside of it.
-    #[error("could not use `{url}`: it is in the output directory")]
+    /// One of the place and the output directory is in the other, or they are the same.
+    #[error(
+        "could not use `{url}`: Delta tables and the output directory must not be in each other"
+    )]
     InsideOutput {
         /// The place of the tables.
+        url: String,
+    },
+    /// The export is one shard of a list.
+    #[error(
+        "could not use `{url}`: this export is shard {shard} of a list, and would replace the others"
+    )]
+    IsShard {
+        /// The place of the tables.
+        url: String,
+        /// The shard.
+        shard: Shard,
+    },
+    /// Too many tasks of the table would disappear.
+    #[error("could not commit to `{url}`: {missing} of its {} would disappear", plural(*before, "task"))]
+    Shrunk {
+        /// The table.
+        url: String,
+        /// Tasks that it has.
+        before: u64,
+        /// Tasks that it would have less.
+        missing: u64,
+    },
+    /// The log does not have the number of rows, so the guard cannot compare it.
+    #[error("could not commit to `{url}`: its log does not have the number of its rows")]
+    UnknownRows {
+        /// The table.
         url: String,
     },
     /// The place has a table, or files, of others.
@@ -77,9 +106,6 @@ pub enum DeltaError {
     /// The user stopped the job.
     #[error("could not complete the commit: interrupted")]
     Interrupted,
-    /// The export must not replace the tables.
-    #[error(transparent)]
-    NotPublished(#[from] NotPublished),
     /// A local file.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -90,13 +116,20 @@ impl Explain for DeltaError {
         let hint = match self {
             Self::Place(error) => return error.hint(),
             Self::Format { .. } => "leave out --format csv, or leave out --delta",
-            Self::InsideOutput { .. } => "choose a directory outside of --out",
+            Self::InsideOutput { .. } => "choose separate directories for --out and --delta",
+            Self::IsShard { .. } => {
+                "leave out --delta, and commit all shards: scale-export combine SHARD… --out DIR --delta URL"
+            }
+            Self::Shrunk { .. } => {
+                "check that --delta is the right place, or allow it with --max-shrink; the export in --out is published"
+            }
+            Self::UnknownRows { .. } => {
+                "if the table may shrink, allow it with --max-shrink 100%; the export in --out is published"
+            }
             Self::Taken { .. } => {
                 "choose another directory with --delta, or take the table over with --force"
             }
-            Self::Columns { .. } => {
-                "choose another directory with --delta, or change the column back"
-            }
+            Self::Columns { .. } => "choose another directory with --delta, or change the table",
             Self::Overtaken { .. } => {
                 "let only one run at a time commit to a table; the next run commits what this one has built"
             }
@@ -105,7 +138,6 @@ impl Explain for DeltaError {
                 "check the table with another reader of Delta tables, or choose another directory with --delta"
             }
             Self::Interrupted => "run the same command again",
-            Self::NotPublished(error) => return error.hint(),
             Self::Output(error) => return error.hint(),
         };
         Some(hint.to_owned())
@@ -116,12 +148,13 @@ impl Explain for DeltaError {
             Self::Place(error) => error.exit(),
             Self::Format { .. }
             | Self::InsideOutput { .. }
+            | Self::IsShard { .. }
             | Self::Taken { .. }
             | Self::Columns { .. }
             | Self::Overtaken { .. } => Exit::Usage,
             Self::Store { .. } | Self::Log { .. } => Exit::Output,
             Self::Interrupted => Exit::Interrupted,
-            Self::NotPublished(error) => error.exit(),
+            Self::Shrunk { .. } | Self::UnknownRows { .. } => Exit::NotPublished,
             Self::Output(error) => error.exit(),
         }
     }

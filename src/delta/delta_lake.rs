@@ -11,15 +11,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use delta_kernel_default_engine::executor::TaskExecutor as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::bucket::bucket_url::BucketUrl;
+use crate::bucket::condition_probe::probe_conditions;
 use crate::bucket::error::BucketError;
 use crate::bucket::object_name::{content_name, path_of_content};
-use crate::bucket::store::ExportStore;
+use crate::bucket::store::{ExportStore, StoredObject};
 use crate::bucket::store_options::StoreOptions;
 use crate::bucket::upload::upload_file;
 use crate::delta::delta_error::DeltaError;
@@ -36,6 +40,12 @@ const LOG: &str = "_delta_log/";
 /// Attempts to commit while other programs maintain the table. Each of their commits needs one more.
 const COMMIT_ATTEMPTS: u32 = 5;
 
+/// How often a wait for the library looks whether the user stops the job.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The pause after an attempt that a store refused although the table did not change, for each attempt.
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// The scheme of locations. The library only joins paths to them; the store sees the path alone.
 const LOCATION_SCHEME: &str = "store";
 
@@ -48,7 +58,7 @@ const UNORDERED_HOST: &str = "directory--x-s3";
 pub(crate) struct DeltaLake {
     store: Arc<ExportStore>,
     executor: Arc<Executor>,
-    engine: Engine,
+    engine: Arc<Engine>,
     events: Events,
     cancel: CancellationToken,
 }
@@ -58,8 +68,8 @@ pub(crate) struct DeltaLake {
 pub(crate) struct TableBefore {
     place: TablePlace,
     version: Option<TableVersion>,
-    /// Names of the objects in its directory.
-    names: Vec<String>,
+    /// The objects in its directory, with their names there.
+    objects: Vec<StoredObject>,
 }
 
 /// A local export whose tables are to be committed.
@@ -91,7 +101,7 @@ impl DeltaLake {
         let store = Arc::new(ExportStore::open(url, options)?);
         let executor = executor(url)?;
         Ok(Self {
-            engine: engine(&store, Arc::clone(&executor)),
+            engine: Arc::new(engine(&store, Arc::clone(&executor))),
             store,
             executor,
             events: events.clone(),
@@ -115,13 +125,61 @@ impl DeltaLake {
         })
     }
 
-    /// The names of the objects in the folder of a table.
-    fn names(&self, table: &'static TableInfo) -> Result<Vec<String>, DeltaError> {
+    /// Runs an operation of the library, which waits for the store. It goes on in its thread if the user stops the job.
+    fn wait_for<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Engine) -> Result<T, DeltaError> + Send + 'static,
+    ) -> Result<T, DeltaError> {
+        let engine = Arc::clone(&self.engine);
+        let (sender, receiver) = mpsc::channel();
+        let thread = thread::Builder::new().name("delta".to_owned());
+        let spawned = thread.spawn(move || {
+            // Without a receiver, the job was stopped.
+            let _ = sender.send(operation(&engine));
+        });
+        let failed = |cause: String| DeltaError::Log {
+            operation: "use the Delta tables in",
+            url: self.store.url().to_string(),
+            cause,
+        };
+        spawned.map_err(|error| failed(error.to_string()))?;
+        loop {
+            match receiver.recv_timeout(POLL) {
+                Ok(done) => return done,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(failed("the library of Delta tables failed".to_owned()));
+                }
+                Err(RecvTimeoutError::Timeout) if self.cancel.is_cancelled() => {
+                    return Err(DeltaError::Interrupted);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Fails if the store ignores conditions, so that two runs could commit the same version.
+    pub(crate) fn probe(&self) -> Result<(), DeltaError> {
+        if self.store.url().local_directory().is_some() {
+            // The file system creates a file once.
+            return Ok(());
+        }
+        self.run(|store| async move { probe_conditions(&store).await })
+    }
+
+    /// The objects in the folder of a table.
+    fn objects(&self, table: &'static TableInfo) -> Result<Vec<StoredObject>, DeltaError> {
         let folder = folder_of(table);
         let listed = self.run(|store| async move { store.list(&folder_of(table)).await })?;
-        let names = listed.into_iter();
-        let names = names.filter_map(|object| Some(object.name.strip_prefix(&folder)?.to_owned()));
-        Ok(names.collect())
+        let objects = listed.into_iter().filter_map(|object| {
+            let name = object.name.strip_prefix(&folder)?.to_owned();
+            Some(StoredObject { name, ..object })
+        });
+        Ok(objects.collect())
+    }
+
+    fn read(&self, place: &TablePlace) -> Result<TableVersion, DeltaError> {
+        let place = place.clone();
+        self.wait_for(move |engine| TableVersion::read(engine, &place))
     }
 
     /// Uploads the file of a table.
@@ -156,31 +214,38 @@ impl DeltaLake {
         force: bool,
     ) -> Result<TableBefore, DeltaError> {
         let place = self.place(table)?;
-        let names = self.names(table)?;
+        let objects = self.objects(table)?;
         let refuse = |what| {
             let url = place.url.clone();
             Err(DeltaError::Taken { url, what })
         };
-        if !names.iter().any(|name| name.starts_with(LOG)) {
-            let is_own = |name: &String| path_of_content(name).is_some();
-            if !force && !names.iter().all(is_own) {
+        if !has_log(&objects) {
+            let is_own = |object: &StoredObject| path_of_content(&object.name).is_some();
+            if !force && !objects.iter().all(is_own) {
                 return refuse("files");
             }
             return Ok(TableBefore {
                 place,
                 version: None,
-                names,
+                objects,
             });
         }
-        let version = TableVersion::read(&self.engine, &place)?;
+        let read_place = place.clone();
+        let version = self.wait_for(move |engine| {
+            let version = TableVersion::read(engine, &read_place)?;
+            // A table of others is refused as such, whatever its columns.
+            if version.own_commits.is_some() || force {
+                version.check(engine, &read_place)?;
+            }
+            Ok(version)
+        })?;
         if version.own_commits.is_none() && !force {
             return refuse("a Delta table");
         }
-        version.missing_columns(&place)?;
         Ok(TableBefore {
             place,
             version: Some(version),
-            names,
+            objects,
         })
     }
 
@@ -193,7 +258,7 @@ impl DeltaLake {
         let TableBefore {
             place,
             version,
-            names,
+            objects,
         } = before;
         let mut tables = export.manifest.tables.iter();
         let published = tables.find(|(name, _)| name == place.table.name);
@@ -201,38 +266,42 @@ impl DeltaLake {
             return Ok(None);
         };
         let name = content_name(&published.file);
+        let bytes = published.file.bytes;
+        if place.table.table == Table::Tasks
+            && let Some(version) = &version
+            && !version.is_only(&name)
+        {
+            refuse_shrink(&place, version, export)?;
+        }
+        let local = export.directory.join(&published.file.path);
+        let object = format!("{}{name}", folder_of(place.table));
+        let upload = || self.upload(local.clone(), bytes, object.clone());
+        let is_stored = |objects: &[StoredObject]| {
+            let is_it = |found: &StoredObject| found.name == name && found.bytes == bytes;
+            objects.iter().any(is_it)
+        };
+        let relies_on_stored = is_stored(&objects);
+        if !relies_on_stored {
+            // Also where the table consists of a file that is missing or damaged.
+            upload()?;
+        }
         if version
             .as_ref()
             .is_some_and(|version| version.is_only(&name))
         {
             return Ok(None);
         }
-        if place.table.table == Table::Tasks
-            && let Some(version) = &version
-        {
-            refuse_shrink(version, export)?;
-        }
-        let local = export.directory.join(&published.file.path);
-        let object = format!("{}{name}", folder_of(place.table));
-        let bytes = published.file.bytes;
-        let upload = || self.upload(local.clone(), bytes, object.clone());
-        if !names.contains(&name) {
-            upload()?;
-        }
         let publication = export.manifest.publication.as_ref();
-        let publication = publication.map(ToString::to_string).unwrap_or_default();
         let next = NextFile {
-            name: &name,
+            name: name.clone(),
             bytes,
-            local: &local,
-            publication: &publication,
+            local: local.clone(),
+            publication: publication.map(ToString::to_string).unwrap_or_default(),
         };
-        let committed = self.commit_next(&place, version, next)?;
-        if names.contains(&name) {
-            // A program that cleans the table can have deleted a file that only earlier versions had.
-            if !self.names(place.table)?.contains(&name) {
-                upload()?;
-            }
+        let committed = self.commit_next(&place, version, &next)?;
+        // A program that cleans the table can have deleted a file that only earlier versions had.
+        if relies_on_stored && !is_stored(&self.objects(place.table)?) {
+            upload()?;
         }
         Ok(committed)
     }
@@ -242,19 +311,16 @@ impl DeltaLake {
         &self,
         place: &TablePlace,
         version: Option<TableVersion>,
-        next: NextFile<'_>,
+        next: &NextFile,
     ) -> Result<Option<u64>, DeltaError> {
         let own_commits = version.as_ref().and_then(|version| version.own_commits);
         let mut current = version;
-        for _ in 0..COMMIT_ATTEMPTS {
-            let end = match &current {
-                None => create(&self.engine, place, next)?,
-                Some(version) => version.replace(&self.engine, place, next)?,
-            };
+        for attempt in 1..=COMMIT_ATTEMPTS {
+            let (tried, number) = self.commit_once(place, current, next)?;
             if let CommitEnd::Committed {
                 version,
                 checkpoint,
-            } = end
+            } = tried
             {
                 if let Err(error) = checkpoint {
                     // Readers read more of the log, and a later commit tries again.
@@ -262,20 +328,50 @@ impl DeltaLake {
                 }
                 return Ok(Some(version));
             }
-            let found = TableVersion::read(&self.engine, place)?;
-            if found.is_only(next.name) {
-                // The response to the own commit was lost, or another run committed the same.
-                return Ok(None);
+            let found = if has_log(&self.objects(place.table)?) {
+                Some(self.read(place)?)
+            } else {
+                None
+            };
+            if let Some(found) = &found {
+                if found.is_only(&next.name) {
+                    // The response to the own commit was lost, or another run committed the same.
+                    return Ok(None);
+                }
+                if found.own_commits != own_commits {
+                    break;
+                }
             }
-            if found.own_commits != own_commits {
-                break;
+            if found.as_ref().map(TableVersion::number) == number {
+                // A store can refuse a write because another one was under way, which has failed since.
+                thread::sleep(PAUSE * attempt);
             }
-            current = Some(found);
+            current = found;
         }
         Err(DeltaError::Overtaken {
             url: place.url.clone(),
         })
     }
+
+    /// One attempt, and the number of the version that it replaces.
+    fn commit_once(
+        &self,
+        place: &TablePlace,
+        version: Option<TableVersion>,
+        next: &NextFile,
+    ) -> Result<(CommitEnd, Option<u64>), DeltaError> {
+        let (place, next) = (place.clone(), next.clone());
+        let number = version.as_ref().map(TableVersion::number);
+        let end = self.wait_for(move |engine| match version {
+            None => create(engine, &place, &next),
+            Some(version) => version.replace(engine, &place, &next),
+        })?;
+        Ok((end, number))
+    }
+}
+
+fn has_log(objects: &[StoredObject]) -> bool {
+    objects.iter().any(|object| object.name.starts_with(LOG))
 }
 
 /// The folder of a table at its place.
@@ -284,25 +380,34 @@ fn folder_of(table: &TableInfo) -> String {
 }
 
 /// Applies the guard by the numbers of tasks: the IDs in the Delta table are not known.
-fn refuse_shrink(version: &TableVersion, export: ExportTables<'_>) -> Result<(), DeltaError> {
+fn refuse_shrink(
+    place: &TablePlace,
+    version: &TableVersion,
+    export: ExportTables<'_>,
+) -> Result<(), DeltaError> {
     let ExportTables {
         manifest,
         max_shrink,
         ..
     } = export;
+    let url = place.url.clone();
     let rows: Option<u64> = version.files.iter().map(|file| file.rows).sum();
-    let before = rows.unwrap_or_default();
-    let shrink = Shrink {
-        before,
-        missing: before.saturating_sub(manifest.ids.exported),
+    let Some(before) = rows else {
+        return if max_shrink.is_everything() {
+            Ok(())
+        } else {
+            Err(DeltaError::UnknownRows { url })
+        };
     };
+    let missing = before.saturating_sub(manifest.ids.exported);
+    let shrink = Shrink { before, missing };
     let requested = manifest.ids.requested;
-    Ok(check_shrink(
-        max_shrink,
-        ResponseSource::Api,
-        requested,
-        shrink,
-    )?)
+    let checked = check_shrink(max_shrink, ResponseSource::Api, requested, shrink);
+    checked.map_err(|_| DeltaError::Shrunk {
+        url,
+        before,
+        missing,
+    })
 }
 
 #[cfg(test)]
@@ -463,6 +568,85 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_missing_or_damaged_is_uploaded_again() {
+        let place = Place::new();
+        place.commit(place.check().unwrap(), &["a"]).unwrap();
+        let file = place.check().unwrap().version.unwrap().files.remove(0);
+        let file = place.base.path().join("lake/tasks").join(file.path);
+        let whole = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        assert_eq!(place.commit(place.check().unwrap(), &["a"]).unwrap(), None);
+        assert_eq!(fs::read(&file).unwrap(), whole);
+        fs::write(&file, "").unwrap();
+        assert_eq!(place.commit(place.check().unwrap(), &["a"]).unwrap(), None);
+        assert_eq!(fs::read(&file).unwrap(), whole);
+    }
+
+    #[test]
+    fn rows_that_another_program_deleted_with_a_vector_come_back() {
+        let place = Place::new();
+        place.commit(place.check().unwrap(), &["a", "b"]).unwrap();
+        let log = fs::read_to_string(place.log(0)).unwrap();
+        let added = log
+            .lines()
+            .find(|line| line.starts_with("{\"add\""))
+            .unwrap();
+        let mut add: serde_json::Value = serde_json::from_str(added).unwrap();
+        let path = add["add"]["path"].clone();
+        add["add"]["deletionVector"] = serde_json::json!({
+            "storageType": "i", "pathOrInlineDv": "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L",
+            "sizeInBytes": 40, "cardinality": 1,
+        });
+        let remove = serde_json::json!({"remove": {"path": path, "deletionTimestamp": 1, "dataChange": true}});
+        let protocol = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors"],"writerFeatures":["deletionVectors"]}}"#;
+        let info = r#"{"commitInfo":{"timestamp":1,"operation":"DELETE"}}"#;
+        fs::write(
+            place.log(1),
+            format!("{info}\n{protocol}\n{remove}\n{add}\n"),
+        )
+        .unwrap();
+        assert_eq!(
+            place.commit(place.check().unwrap(), &["a", "b"]).unwrap(),
+            Some(2)
+        );
+        assert_eq!(
+            place.commit(place.check().unwrap(), &["a", "b"]).unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_table_to_which_rows_can_only_be_added_is_refused_before_anything_is_fetched() {
+        let place = Place::new();
+        place.commit(place.check().unwrap(), &["a"]).unwrap();
+        let log = fs::read_to_string(place.log(0)).unwrap();
+        let set = log.replace(
+            r#""configuration":{}"#,
+            r#""configuration":{"delta.appendOnly":"true"}"#,
+        );
+        let set = set.replace(
+            r#""writerFeatures":[]"#,
+            r#""writerFeatures":["appendOnly"]"#,
+        );
+        assert!(set != log, "{log}");
+        fs::write(place.log(0), set).unwrap();
+        let error = place.check().unwrap_err();
+        assert!(error.to_string().contains("delta.appendOnly"), "{error}");
+    }
+
+    #[test]
+    fn rows_that_the_log_does_not_count_are_not_replaced() {
+        let place = Place::new();
+        place.commit(place.check().unwrap(), &["a", "b"]).unwrap();
+        let log = fs::read_to_string(place.log(0)).unwrap();
+        let (head, statistics) = log.split_once(",\"stats\"").unwrap();
+        let rest = statistics.split_once("}\"}}").unwrap().1;
+        fs::write(place.log(0), format!("{head}}}}}{rest}")).unwrap();
+        let error = place.commit(place.check().unwrap(), &["a"]).unwrap_err();
+        assert!(matches!(error, DeltaError::UnknownRows { .. }), "{error}");
+    }
+
+    #[test]
     fn a_log_that_is_damaged_is_an_error_with_the_table() {
         let place = Place::new();
         place.commit(place.check().unwrap(), &["a"]).unwrap();
@@ -485,6 +669,16 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         place.commit(place.check().unwrap(), &many).unwrap();
         let error = place.commit(place.check().unwrap(), &["a"]).unwrap_err();
-        assert!(matches!(error, DeltaError::NotPublished(_)), "{error}");
+        assert!(
+            matches!(
+                error,
+                DeltaError::Shrunk {
+                    before: 50,
+                    missing: 49,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! One Delta table: reads its current version, and commits the next one.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -45,6 +45,8 @@ pub(crate) struct ActiveFile {
     pub(crate) path: String,
     /// Its rows, if the log has their number.
     pub(crate) rows: Option<u64>,
+    /// Whether rows of it are deleted, by a deletion vector.
+    pub(crate) is_partial: bool,
 }
 
 /// A version of a table. A table that does not exist has none.
@@ -58,15 +60,15 @@ pub(crate) struct TableVersion {
 }
 
 /// The file that a table is to consist of. It is in the directory of the table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NextFile<'f> {
+#[derive(Debug, Clone)]
+pub(crate) struct NextFile {
     /// Its name there.
-    pub(crate) name: &'f str,
+    pub(crate) name: String,
     pub(crate) bytes: u64,
     /// The same file in the output directory.
-    pub(crate) local: &'f Path,
+    pub(crate) local: PathBuf,
     /// The publication, for the history of the table.
-    pub(crate) publication: &'f str,
+    pub(crate) publication: String,
 }
 
 /// How an attempt to commit ended.
@@ -92,9 +94,11 @@ impl TableVersion {
             let scan = Arc::clone(&snapshot).scan_builder().build()?;
             for found in scan.scan_metadata(engine)? {
                 files = found?.visit_scan_files(files, |files, file| {
-                    let rows = file.stats.map(|stats| stats.num_records);
-                    let path = file.path;
-                    files.push(ActiveFile { path, rows });
+                    files.push(ActiveFile {
+                        rows: file.stats.map(|stats| stats.num_records),
+                        is_partial: file.dv_info.has_vector(),
+                        path: file.path,
+                    });
                 })?;
             }
             Ok(Self {
@@ -106,9 +110,14 @@ impl TableVersion {
         read().map_err(Operation::on("read the Delta table", &place.url).failed())
     }
 
-    /// Whether the table consists of a file with this name.
+    /// The number of the version.
+    pub(crate) fn number(&self) -> u64 {
+        self.snapshot.version()
+    }
+
+    /// Whether the table consists of all rows of a file with this name.
     pub(crate) fn is_only(&self, name: &str) -> bool {
-        matches!(self.files.as_slice(), [file] if file.path == name)
+        matches!(self.files.as_slice(), [file] if file.path == name && !file.is_partial)
     }
 
     /// Checks that the table can get the columns of the export. Returns those that it lacks.
@@ -148,31 +157,64 @@ impl TableVersion {
         Ok(missing)
     }
 
+    /// Checks that the files of this version can be replaced.
+    pub(crate) fn check(&self, engine: &Engine, place: &TablePlace) -> Result<(), DeltaError> {
+        let refused = |cause: String| DeltaError::Columns {
+            url: place.url.clone(),
+            cause,
+        };
+        if self.snapshot.table_properties().append_only == Some(true) {
+            return Err(refused(
+                "rows can only be added to it (delta.appendOnly)".to_owned(),
+            ));
+        }
+        let missing = self.missing_columns(place)?;
+        let transaction = self.transaction(engine, missing, "");
+        let written = transaction.and_then(|transaction| {
+            let context = transaction.write_state()?.write_context_builder().build();
+            context.map(drop)
+        });
+        written.map_err(
+            |error| match Operation::on("check", &place.url).failed()(error) {
+                DeltaError::Log { cause, .. } => refused(cause),
+                error => error,
+            },
+        )
+    }
+
+    /// A transaction that removes all files.
+    fn transaction(
+        &self,
+        engine: &Engine,
+        missing: Vec<StructField>,
+        publication: &str,
+    ) -> KernelResult<Transaction> {
+        let mut builder = Arc::clone(&self.snapshot)
+            .update_table(UpdateTableOperation::Write, engine_info(), true)
+            .with_transaction_id(APPLICATION, self.own_commits.unwrap_or_default() + 1)
+            .with_operation_parameters(parameters(publication));
+        for column in missing {
+            builder = builder.add_column(column);
+        }
+        let mut transaction = builder.build(engine, Box::new(FileSystemCommitter::new()))?;
+        let scan = Arc::clone(&self.snapshot).scan_builder().build()?;
+        for found in scan.scan_metadata(engine)? {
+            transaction.remove_files(found?.scan_files);
+        }
+        Ok(transaction)
+    }
+
     /// Replaces all files of this version by one. Nothing is changed if the table has a newer version.
     pub(crate) fn replace(
         &self,
         engine: &Engine,
         place: &TablePlace,
-        next: NextFile<'_>,
+        next: &NextFile,
     ) -> Result<CommitEnd, DeltaError> {
         let missing = self.missing_columns(place)?;
-        let build = || {
-            let mut builder = Arc::clone(&self.snapshot)
-                .update_table(UpdateTableOperation::Write, engine_info(), true)
-                .with_transaction_id(APPLICATION, self.own_commits.unwrap_or_default() + 1)
-                .with_operation_parameters(parameters(next));
-            for column in missing {
-                builder = builder.add_column(column);
-            }
-            let mut transaction = builder.build(engine, Box::new(FileSystemCommitter::new()))?;
-            let scan = Arc::clone(&self.snapshot).scan_builder().build()?;
-            for found in scan.scan_metadata(engine)? {
-                transaction.remove_files(found?.scan_files);
-            }
-            Ok(transaction)
-        };
+        let transaction = self.transaction(engine, missing, &next.publication);
         let transaction =
-            build().map_err(Operation::on("prepare a commit to", &place.url).failed())?;
+            transaction.map_err(Operation::on("prepare a commit to", &place.url).failed())?;
         commit(transaction, engine, place, next)
     }
 }
@@ -181,12 +223,12 @@ impl TableVersion {
 pub(crate) fn create(
     engine: &Engine,
     place: &TablePlace,
-    next: NextFile<'_>,
+    next: &NextFile,
 ) -> Result<CommitEnd, DeltaError> {
     let columns = columns(place)?;
     let builder = create_table(place.location.as_str(), columns, engine_info(), true)
         .with_transaction_id(APPLICATION, 1)
-        .with_operation_parameters(parameters(next));
+        .with_operation_parameters(parameters(&next.publication));
     let transaction = match builder.build(engine, Box::new(FileSystemCommitter::new())) {
         Ok(transaction) => transaction,
         // The library refuses a table that exists, which another run can have created meanwhile.
@@ -202,8 +244,8 @@ fn engine_info() -> String {
     format!("{APPLICATION}/{}", env!("CARGO_PKG_VERSION"))
 }
 
-fn parameters(next: NextFile<'_>) -> [(&'static str, Option<String>); 1] {
-    [("publication", Some(next.publication.to_owned()))]
+fn parameters(publication: &str) -> [(&'static str, Option<String>); 1] {
+    [("publication", Some(publication.to_owned()))]
 }
 
 /// The columns of the export. All can be null in a Delta table, so that readers of old protocols can read it.
@@ -225,7 +267,7 @@ fn commit<S>(
     mut transaction: Transaction<S>,
     engine: &Engine,
     place: &TablePlace,
-    next: NextFile<'_>,
+    next: &NextFile,
 ) -> Result<CommitEnd, DeltaError> {
     let failed = || Operation::on("commit to", &place.url).failed();
     let shape = transaction.stats_schema().map_err(failed())?;
@@ -233,13 +275,13 @@ fn commit<S>(
         .as_ref()
         .try_into_arrow()
         .map_err(|error| failed()(error.into()))?;
-    let statistics = file_statistics(next.local, &shape).map_err(|cause| {
+    let statistics = file_statistics(&next.local, &shape).map_err(|cause| {
         let source = std::io::Error::new(std::io::ErrorKind::InvalidData, cause);
-        OutputError::io("read", next.local)(source)
+        OutputError::io("read", &next.local)(source)
     })?;
     let add = || {
         let file = FileMeta {
-            location: place.location.join(next.name)?,
+            location: place.location.join(&next.name)?,
             last_modified: Timestamp::now().as_millisecond(),
             size: next.bytes,
         };

@@ -1,22 +1,22 @@
 //! Jobs that publish also commit the tables to Delta tables, if there is a target.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::delta::delta_error::DeltaError;
 use crate::delta::delta_lake::{DeltaLake, ExportTables, TableBefore};
 use crate::durable_fs;
-use crate::encode::format::{Format, Selection};
+use crate::encode::format::Format;
 use crate::event::{Event, Events};
 use crate::jobs::check::check_line::{CheckLine, CheckName};
 use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
-use crate::jobs::report::SavedWork;
+use crate::jobs::report::{DeltaReport, SavedWork};
 use crate::jobs::store_requests::store_options;
 use crate::output_error::OutputError;
 use crate::publish::manifest::Manifest;
-use crate::publish::output_dir::is_below;
+use crate::publish::output_dir::nearest_existing;
 use crate::tables::definition::TABLES;
 
 /// The Delta tables that a job commits to.
@@ -34,13 +34,14 @@ impl OpenDelta {
         (events, cancel): (&Events, &CancellationToken),
     ) -> Result<Self, ExportError> {
         events.send(Event::Phase("checking the Delta tables"));
-        refuse_place(target, request.out, request.selection)?;
+        refuse_request(target, request)?;
         if let Some(directory) = target.directory() {
             durable_fs::create_directories(directory)
                 .map_err(OutputError::io("create", directory))?;
         }
         let options = store_options(request.fetch);
         let lake = DeltaLake::open(&target.url, &options, events, cancel)?;
+        lake.probe()?;
         let selected = TABLES.iter();
         let selected = selected.filter(|table| request.selection.tables.contains(table.table));
         let tables = selected.map(|table| lake.check(table, request.force));
@@ -51,14 +52,20 @@ impl OpenDelta {
     /// Commits the tables that the job has published in its directory.
     pub(crate) fn commit(
         self,
+        target: &DeltaTarget,
         request: &DeltaRequest<'_>,
         (events, cancel): (&Events, &CancellationToken),
-    ) -> Result<(), ExportError> {
+    ) -> Result<DeltaReport, ExportError> {
         events.send(Event::Phase("committing to the Delta tables"));
         let export = ExportTables {
             directory: request.out,
             manifest: &Manifest::published(request.out)?,
             max_shrink: request.max_shrink,
+        };
+        let mut report = DeltaReport {
+            url: target.to_string(),
+            tables: self.tables.len() as u64,
+            committed: 0,
         };
         for table in self.tables {
             let url = table.url().to_owned();
@@ -69,6 +76,7 @@ impl OpenDelta {
                 committed => committed?,
             };
             if let Some(version) = version {
+                report.committed += 1;
                 events.send(Event::Detail(format!(
                     "committed version {version} of {url}"
                 )));
@@ -77,7 +85,7 @@ impl OpenDelta {
                 return Err(ExportError::Interrupted(SavedWork::NotUploaded));
             }
         }
-        Ok(())
+        Ok(report)
     }
 }
 
@@ -87,33 +95,62 @@ pub(crate) fn delta_fault(
     request: &DeltaRequest<'_>,
     signals: (&Events, &CancellationToken),
 ) -> Result<Option<CheckLine>, ExportError> {
-    if target
+    let is_missing = target
         .directory()
-        .is_some_and(|directory| !directory.exists())
-    {
+        .is_some_and(|directory| !directory.exists());
+    let opened = if is_missing {
         // The run creates it, and a check writes nothing.
-        return Ok(None);
-    }
-    match OpenDelta::open(target, request, signals) {
-        Ok(_) => Ok(None),
+        refuse_request(target, request).map_err(ExportError::from)
+    } else {
+        OpenDelta::open(target, request, signals).map(drop)
+    };
+    match opened {
+        Ok(()) => Ok(None),
         Err(ExportError::Interrupted(saved)) => Err(ExportError::Interrupted(saved)),
         Err(error) => Ok(Some(CheckLine::failed(CheckName::Output, &error))),
     }
 }
 
-/// Refuses a place in the output directory, whose files are those of the export, and files that are not Parquet.
-fn refuse_place(target: &DeltaTarget, out: &Path, selection: Selection) -> Result<(), DeltaError> {
+/// Refuses what needs no look at the tables: another format, a shard, and directories that are in each other or not
+/// writable.
+pub(crate) fn refuse_request(
+    target: &DeltaTarget,
+    request: &DeltaRequest<'_>,
+) -> Result<(), DeltaError> {
     let url = target.to_string();
-    if selection.format == Format::Csv {
+    if request.selection.format == Format::Csv {
         return Err(DeltaError::Format { url });
     }
-    if target
-        .directory()
-        .is_some_and(|directory| directory == out || is_below(directory, out))
-    {
+    if let Some(shard) = request.shard {
+        return Err(DeltaError::IsShard { url, shard });
+    }
+    let Some(directory) = target.directory() else {
+        return Ok(());
+    };
+    let (lake, out) = (resolved(directory), resolved(request.out));
+    if lake.starts_with(&out) || out.starts_with(&lake) {
         return Err(DeltaError::InsideOutput { url });
     }
-    Ok(())
+    let nearest = nearest_existing(directory);
+    durable_fs::refuse_unwritable(nearest).map_err(|source| DeltaError::Log {
+        operation: "write to",
+        url: nearest.display().to_string(),
+        cause: source.to_string(),
+    })
+}
+
+/// The path with the links of its existing part resolved.
+fn resolved(path: &Path) -> PathBuf {
+    let nearest = nearest_existing(path);
+    let existing = nearest
+        .canonicalize()
+        .unwrap_or_else(|_| nearest.to_owned());
+    match path.strip_prefix(nearest) {
+        // A component like `.` at the end would be a part of the path.
+        Ok(rest) if rest.as_os_str().is_empty() => existing,
+        Ok(rest) => existing.join(rest),
+        Err(_) => existing.join(path),
+    }
 }
 
 impl From<DeltaError> for ExportError {
@@ -121,7 +158,6 @@ impl From<DeltaError> for ExportError {
         match error {
             DeltaError::Place(error) => error.into(),
             DeltaError::Interrupted => Self::Interrupted(SavedWork::Nothing),
-            DeltaError::NotPublished(error) => Self::NotPublished(error),
             DeltaError::Output(error) => Self::Output(error),
             error => Self::Delta(error),
         }

@@ -10,6 +10,7 @@ use crate::bucket::bucket_url::BucketUrl;
 use crate::bucket::error::BucketError;
 use crate::encode::format::Selection;
 use crate::fetch::options::FetchOptions;
+use crate::ids::shard::Shard;
 use crate::publish::guard::Allowance;
 
 /// The scheme of a local directory, as the tools of Delta write it.
@@ -30,13 +31,24 @@ pub struct DeltaTarget {
 impl DeltaTarget {
     /// The target that a text names: `s3://bucket/path`, `gs://…`, `az://…`, `file:///path`, or a local path.
     pub fn parse(text: &str) -> Result<Self, BucketError> {
-        let local = text.strip_prefix(FILE_SCHEME).unwrap_or(text);
-        match BucketUrl::find(local) {
-            Some(url) => Ok(Self { url: url? }),
-            None => Ok(Self {
-                url: BucketUrl::directory(local),
-            }),
+        if let Some(path) = text.strip_prefix(FILE_SCHEME) {
+            // A host, and characters that have another meaning in a URL.
+            if !path.starts_with('/') || path.contains(['%', '?', '#']) {
+                return Err(BucketError::FileUrl);
+            }
+            let url = BucketUrl::directory(path);
+            return Ok(Self { url });
         }
+        if let Some(url) = BucketUrl::find(text) {
+            return Ok(Self { url: url? });
+        }
+        // `s3:/bucket` would be a directory.
+        let scheme = text.split_once(":/").map(|(scheme, _)| scheme);
+        if let Some(scheme) = scheme.filter(|scheme| !scheme.contains('/')) {
+            return Err(BucketError::Scheme(scheme.to_owned()));
+        }
+        let url = BucketUrl::directory(text);
+        Ok(Self { url })
     }
 
     /// The local directory, if it is one.
@@ -69,6 +81,8 @@ pub(crate) struct DeltaRequest<'r> {
     pub(crate) force: bool,
     /// Tasks that may disappear.
     pub(crate) max_shrink: Allowance,
+    /// The shard that the export is, if it is one.
+    pub(crate) shard: Option<Shard>,
     /// How requests are sent; none for the defaults.
     pub(crate) fetch: Option<&'r FetchOptions>,
 }
@@ -88,5 +102,13 @@ mod tests {
             assert_eq!(target.directory(), directory.map(std::path::Path::new));
         }
         assert!(super::DeltaTarget::parse("https://user:secret@host/lake").is_err());
+        for text in [
+            "file://host/lake",
+            "file:///a%20b",
+            "file:/lake",
+            "s3:/bucket/lake",
+        ] {
+            assert!(super::DeltaTarget::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::event::Events;
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::wanted::WantedTasks;
 use crate::ids::task_ids::TaskIds;
+use crate::jobs::delta_job::refuse_delta;
 use crate::jobs::earlier_work::{EarlierWork, read_earlier, refuse_shrinking};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
@@ -79,6 +80,7 @@ fn plan(
     let client = TaskClient::new(&fetch_options.client)?;
     OutputDirectory::check(&options.out, options.selection(), options.force)?;
     options.refuse_other_shard(Manifest::sound(&options.out).as_ref())?;
+    refuse_delta(options.delta_request(&fetch_options))?;
     // A higher --rate does not make the server faster.
     let state = StateDir::of_output(&options.out);
     let learned = pace_memory::recall(&state, &fetch_options.client);

@@ -116,6 +116,7 @@ impl ExportOptions {
             selection: self.selection(),
             force: self.force,
             max_shrink: self.guard.max_shrink,
+            shard: self.shard.as_ref().map(|place| place.shard),
             fetch: Some(fetch),
         }
     }

@@ -119,6 +119,7 @@ pub fn flatten(
         selection,
         force: options.force,
         max_shrink: options.guard.max_shrink,
+        shard: shard_of(options).map(|place| place.shard),
         fetch: None,
     };
     let flattened = run_and_commit(request, (events, cancel), || {

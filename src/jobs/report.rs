@@ -115,6 +115,20 @@ pub struct ExportReport {
     pub from_lists: u64,
     /// What was learned of the rate limit; nothing with `--rate`.
     pub learned: Option<LearnedRate>,
+    /// The Delta tables that the tables were committed to, if there are any.
+    pub delta: Option<DeltaReport>,
+}
+
+/// What was committed to Delta tables.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DeltaReport {
+    /// Where they are.
+    pub url: String,
+    /// The tables that were written before or now.
+    pub tables: u64,
+    /// Of these, tables with a new version.
+    pub committed: u64,
 }
 
 /// What lists gave.
@@ -168,6 +182,7 @@ impl ExportReport {
             pages: 0,
             from_lists: 0,
             learned: None,
+            delta: None,
         }
     }
 }

@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::api::key_redaction::json_without_keys;
 use crate::error::{Exit, Explain};
 use crate::jobs::publication::manifest_time;
-use crate::jobs::report::{ExportReport, FailureCounts, JobEnd, ListReport, SavedWork};
+use crate::jobs::report::{
+    DeltaReport, ExportReport, FailureCounts, JobEnd, ListReport, SavedWork,
+};
 use crate::jobs::run_hints::{drift_text, next_steps, rate_limited_share};
 use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::{Manifest, Tool};
@@ -144,6 +146,8 @@ struct RunCounts {
     bytes_received: Option<u64>,
     pages: Option<u64>,
     from_lists: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<DeltaReport>,
 }
 
 /// The summary of a job that publishes nothing.
@@ -301,6 +305,7 @@ impl RunCounts {
             bytes_received: Some(report.bytes_received),
             pages: Some(report.pages),
             from_lists: Some(report.from_lists),
+            delta: report.delta.clone(),
         }
     }
 

@@ -34,7 +34,7 @@ impl Allowance {
     }
 
     /// Whether any number is allowed.
-    fn is_everything(self) -> bool {
+    pub(crate) fn is_everything(self) -> bool {
         matches!(self, Self::Percent(most) if most >= 100.0)
     }
 }

@@ -5,6 +5,7 @@ Usage: delta.py PROGRAM, which is a build with the feature `delta`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -91,7 +92,8 @@ def check_readers(lake: Lake, state: str) -> None:
     for name, file in lake.tables(state).items():
         expected = pl.read_parquet(file)
         table = lake.table(name)
-        assert [Path(path).name for path in table.file_uris()] == [Path(table.file_uris()[0]).name]
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:32]
+        assert [Path(path).name for path in table.file_uris()] == [f"{name}-{digest}.parquet"], name
         assert in_order(rows(table)).equals(in_order(expected)), f"deltalake: {name}"
         found = pl.read_delta(f"{lake.url}/{name}", storage_options=lake.storage)
         assert in_order(found).equals(in_order(expected)), f"polars: {name}"
@@ -201,14 +203,34 @@ def foreign(lake: Lake) -> None:
     # Fewer tasks than the guard allows, from another state.
     others.export("a", range(1, 60))
     error = others.export("b", range(1, 2), "--max-shrink", "1%", code=8)
-    assert "could not publish" in error, error
-    for option, text in [("--format=csv", "CSV"), (f"--delta={others.work}/a/lake", "output directory")]:
-        command = [it for it in others.command("a", range(1, 9)) if "csv" not in it]
-        if option.startswith("--delta"):
-            at = command.index("--delta")
-            del command[at : at + 2]
-        done = subprocess.run([*command, option], env=others.environment, capture_output=True, text=True)
-        assert done.returncode == 2 and text in done.stderr, done.stderr
+    assert "58 of its 59 tasks would disappear" in error, error
+    check_refusals(others)
+
+
+def check_refusals(lake: Lake) -> None:
+    """What is refused before anything is fetched, by a run, a check and a dry run."""
+    out = lake.work / "refused"
+    (lake.work / "link").symlink_to(out)
+    places = "must not be in each other"
+    cases: list[tuple[str, str, list[str]]] = [
+        (lake.url, "has CSV files", ["--format=csv"]),
+        (lake.url, "is shard 0/2 of a list", ["--shard=0/2"]),
+        (f"{out}", places, []),
+        (f"{out}/lake", places, []),
+        (f"{out.parent}", places, []),
+        (f"{out.parent}/./refused", places, []),
+        (f"{lake.work}/link", places, []),
+        ("file://host/lake", "absolute path", []),
+        ("https://user:very-secret@host/lake", "not a supported scheme", []),
+    ]
+    for url, text, options in cases:
+        for first in [["check"], ["--dry-run"], []]:
+            where = ["--id", "task_1", "--out", str(out), "--delta", url, "--sandbox", *options]
+            command = [str(PROGRAM), *first, *where]
+            done = subprocess.run(command, env=lake.environment, capture_output=True, text=True)
+            shown = done.stdout + done.stderr
+            assert done.returncode == 2 and text in shown and KEY not in shown, (command, shown)
+        assert not out.exists() or not list(out.glob("*.parquet")), url
 
 
 def kills(lake: Lake, attempts: int = 12) -> None:

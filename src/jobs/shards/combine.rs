@@ -88,6 +88,7 @@ pub fn combine(
         selection,
         force: options.force,
         max_shrink: options.guard.max_shrink,
+        shard: None,
         fetch: None,
     };
     let combined = run_and_commit(request, (events, cancel), || job.run(&options.guard));
