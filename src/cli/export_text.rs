@@ -317,6 +317,22 @@ mod tests {
     use super::*;
     use crate::failure_kind::FailureKind;
 
+    #[test]
+    fn what_was_committed_to_delta_tables_is_a_line() {
+        let delta = DeltaReport {
+            url: "s3://bucket/lake".to_owned(),
+            tables: 18,
+            committed: 3,
+        };
+        let report = ExportReport {
+            delta: Some(delta),
+            ..report()
+        };
+        let text = export_text(&report, Path::new("out"), Duration::ZERO, 80, None);
+        let line = "3 of 18 Delta tables in s3://bucket/lake have a new version";
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+
     fn report() -> ExportReport {
         ExportReport {
             requested: 5,
@@ -345,6 +361,7 @@ mod tests {
             bytes_received: 5_000_000,
             pages: 0,
             from_lists: 0,
+            delta: None,
             learned: Some(LearnedRate {
                 rate: 98.52,
                 is_limit: true,

@@ -157,7 +157,8 @@ impl JobReport<'_> {
 const UNCHANGED: &str = "interrupted: nothing was changed";
 
 /// The message of a job that was stopped while it uploaded what it had built.
-const NOT_UPLOADED: &str = "interrupted: the export is published in its directory, and not all tables are uploaded";
+const NOT_UPLOADED: &str =
+    "interrupted: the export is published in its directory, and not all tables are uploaded";
 
 /// Reports how an export or a flattening ended.
 pub(crate) fn report_export(

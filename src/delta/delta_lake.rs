@@ -33,6 +33,7 @@ use crate::event::{Event, Events};
 use crate::publish::guard::{Allowance, ResponseSource, Shrink, check_shrink};
 use crate::publish::manifest::Manifest;
 use crate::tables::table::{Table, TableInfo};
+use crate::threads;
 
 /// The folder of a table's log.
 const LOG: &str = "_delta_log/";
@@ -132,8 +133,7 @@ impl DeltaLake {
     ) -> Result<T, DeltaError> {
         let engine = Arc::clone(&self.engine);
         let (sender, receiver) = mpsc::channel();
-        let thread = thread::Builder::new().name("delta".to_owned());
-        let spawned = thread.spawn(move || {
+        let spawned = threads::builder().spawn(move || {
             // Without a receiver, the job was stopped.
             let _ = sender.send(operation(&engine));
         });

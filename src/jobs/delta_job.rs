@@ -38,6 +38,10 @@ pub(crate) fn run_and_commit(
 }
 
 /// Refuses what a job would refuse before it looks at its Delta tables.
+#[cfg_attr(
+    not(feature = "delta"),
+    expect(clippy::unnecessary_wraps, reason = "it can fail with the feature")
+)]
 pub(crate) fn refuse_delta(request: DeltaRequest<'_>) -> Result<(), ExportError> {
     let Some(target) = request.target else {
         return Ok(());
@@ -49,6 +53,10 @@ pub(crate) fn refuse_delta(request: DeltaRequest<'_>) -> Result<(), ExportError>
 }
 
 /// The line of a check about tables to which the job could not commit.
+#[cfg_attr(
+    not(feature = "delta"),
+    expect(clippy::unnecessary_wraps, reason = "it can fail with the feature")
+)]
 pub(crate) fn check_delta(
     request: DeltaRequest<'_>,
     signals: (&Events, &CancellationToken),
