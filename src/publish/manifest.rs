@@ -14,6 +14,7 @@ use crate::durable_fs::FileRef;
 use crate::encode::format::Format;
 use crate::encode::table_writers::WrittenTable;
 use crate::ids::shard::ShardPlace;
+#[cfg(feature = "buckets")]
 use crate::output_error::OutputError;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
 use crate::publish::manifest_fault::ManifestFault;
@@ -333,6 +334,7 @@ impl Manifest {
     }
 
     /// The manifest of an export that the run has just published.
+    #[cfg(feature = "buckets")]
     pub(crate) fn published(directory: &Path) -> Result<Self, OutputError> {
         Self::sound(directory).ok_or_else(|| {
             let source = io::ErrorKind::InvalidData.into();
