@@ -9,31 +9,23 @@
 //! After an interruption at any point, the next run does what is missing: a table that consists of the file is left as it
 //! is.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use delta_kernel_default_engine::executor::TaskExecutor as _;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use crate::bucket::bucket_url::BucketUrl;
-use crate::bucket::condition_probe::probe_conditions;
-use crate::bucket::error::BucketError;
 use crate::bucket::object_name::{content_name, path_of_content};
-use crate::bucket::store::{ExportStore, StoredObject};
+use crate::bucket::store::StoredObject;
 use crate::bucket::store_options::StoreOptions;
-use crate::bucket::upload::upload_file;
 use crate::delta::delta_error::DeltaError;
+use crate::delta::delta_store::{DeltaStore, folder_of};
 use crate::delta::delta_table::{CommitEnd, NextFile, TablePlace, TableVersion, create};
-use crate::delta::kernel::{Engine, Executor, engine, executor};
 use crate::event::{Event, Events};
 use crate::publish::guard::{Allowance, ResponseSource, Shrink, check_shrink};
 use crate::publish::manifest::Manifest;
 use crate::tables::table::{Table, TableInfo};
-use crate::threads;
 
 /// The folder of a table's log.
 const LOG: &str = "_delta_log/";
@@ -41,27 +33,14 @@ const LOG: &str = "_delta_log/";
 /// Attempts to commit while other programs maintain the table. Each of their commits needs one more.
 const COMMIT_ATTEMPTS: u32 = 5;
 
-/// How often a wait for the library looks whether the user stops the job.
-const POLL: Duration = Duration::from_millis(50);
-
 /// The pause after an attempt that a store refused although the table did not change, for each attempt.
 const PAUSE: Duration = Duration::from_millis(300);
-
-/// The scheme of locations. The library only joins paths to them; the store sees the path alone.
-const LOCATION_SCHEME: &str = "store";
-
-/// The host in the location of a local directory. The library sorts what it lists for hosts with this ending, which are
-/// stores that list in any order, as a directory does.
-const UNORDERED_HOST: &str = "directory--x-s3";
 
 /// The Delta tables at a place.
 #[derive(Debug)]
 pub(crate) struct DeltaLake {
-    store: Arc<ExportStore>,
-    executor: Arc<Executor>,
-    engine: Arc<Engine>,
+    store: DeltaStore,
     events: Events,
-    cancel: CancellationToken,
 }
 
 /// A table of an export, as the place had it when the run started.
@@ -91,7 +70,7 @@ impl TableBefore {
 }
 
 impl DeltaLake {
-    /// The tables at a place. Sends no request. When `cancel` is cancelled, operations end with
+    /// The tables at a place. Fails if its store ignores conditions. When `cancel` is cancelled, operations end with
     /// [`DeltaError::Interrupted`].
     pub(crate) fn open(
         url: &BucketUrl,
@@ -99,111 +78,11 @@ impl DeltaLake {
         events: &Events,
         cancel: &CancellationToken,
     ) -> Result<Self, DeltaError> {
-        let store = Arc::new(ExportStore::open(url, options)?);
-        let executor = executor(url)?;
+        let store = DeltaStore::open(url, options, cancel)?;
+        store.probe()?;
         Ok(Self {
-            engine: Arc::new(engine(&store, Arc::clone(&executor))),
             store,
-            executor,
             events: events.clone(),
-            cancel: cancel.clone(),
-        })
-    }
-
-    /// Runs an operation of the store on the runtime of the requests.
-    fn run<T, F>(&self, operation: impl FnOnce(Arc<ExportStore>) -> F) -> Result<T, DeltaError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, BucketError>> + Send + 'static,
-    {
-        let operation = operation(Arc::clone(&self.store));
-        let cancel = self.cancel.clone();
-        self.executor.block_on(async move {
-            tokio::select! {
-                done = operation => done.map_err(DeltaError::from),
-                () = cancel.cancelled() => Err(DeltaError::Interrupted),
-            }
-        })
-    }
-
-    /// Runs an operation of the library, which waits for the store. It goes on in its thread if the user stops the job.
-    fn wait_for<T: Send + 'static>(
-        &self,
-        operation: impl FnOnce(&Engine) -> Result<T, DeltaError> + Send + 'static,
-    ) -> Result<T, DeltaError> {
-        let engine = Arc::clone(&self.engine);
-        let (sender, receiver) = mpsc::channel();
-        let spawned = threads::builder().spawn(move || {
-            // Without a receiver, the job was stopped.
-            let _ = sender.send(operation(&engine));
-        });
-        let failed = |cause: String| DeltaError::Log {
-            operation: "use the Delta tables in",
-            url: self.store.url().to_string(),
-            cause,
-        };
-        spawned.map_err(|error| failed(error.to_string()))?;
-        loop {
-            match receiver.recv_timeout(POLL) {
-                Ok(done) => return done,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(failed("the library of Delta tables failed".to_owned()));
-                }
-                Err(RecvTimeoutError::Timeout) if self.cancel.is_cancelled() => {
-                    return Err(DeltaError::Interrupted);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
-    }
-
-    /// Fails if the store ignores conditions, so that two runs could commit the same version.
-    pub(crate) fn probe(&self) -> Result<(), DeltaError> {
-        if self.store.url().local_directory().is_some() {
-            // The file system creates a file once.
-            return Ok(());
-        }
-        self.run(|store| async move { probe_conditions(&store).await })
-    }
-
-    /// The objects in the folder of a table.
-    fn objects(&self, table: &'static TableInfo) -> Result<Vec<StoredObject>, DeltaError> {
-        let folder = folder_of(table);
-        let listed = self.run(|store| async move { store.list(&folder_of(table)).await })?;
-        let objects = listed.into_iter().filter_map(|object| {
-            let name = object.name.strip_prefix(&folder)?.to_owned();
-            Some(StoredObject { name, ..object })
-        });
-        Ok(objects.collect())
-    }
-
-    fn read(&self, place: &TablePlace) -> Result<TableVersion, DeltaError> {
-        let place = place.clone();
-        self.wait_for(move |engine| TableVersion::read(engine, &place))
-    }
-
-    /// Uploads the file of a table.
-    fn upload(&self, local: PathBuf, bytes: u64, object: String) -> Result<(), DeltaError> {
-        let text = format!("uploaded {object}, {bytes} bytes");
-        self.run(|store| async move { upload_file(&store, &local, bytes, &object).await })?;
-        self.events.send(Event::Detail(text));
-        Ok(())
-    }
-
-    fn place(&self, table: &'static TableInfo) -> Result<TablePlace, DeltaError> {
-        let url = self.store.url();
-        let parts = [url.prefix.as_str(), table.name];
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        let host = match url.local_directory() {
-            Some(_) => UNORDERED_HOST,
-            None => &url.bucket,
-        };
-        let location = format!("{LOCATION_SCHEME}://{host}/{}/", parts.join("/"));
-        let location = Url::parse(&location).map_err(|_| BucketError::Prefix)?;
-        Ok(TablePlace {
-            table,
-            url: url.of_object(table.name),
-            location,
         })
     }
 
@@ -213,8 +92,8 @@ impl DeltaLake {
         table: &'static TableInfo,
         force: bool,
     ) -> Result<TableBefore, DeltaError> {
-        let place = self.place(table)?;
-        let objects = self.objects(table)?;
+        let place = self.store.place(table)?;
+        let objects = self.store.objects(table)?;
         let refuse = |what| {
             let url = place.url.clone();
             Err(DeltaError::Taken { url, what })
@@ -231,7 +110,7 @@ impl DeltaLake {
             });
         }
         let read_place = place.clone();
-        let version = self.wait_for(move |engine| {
+        let version = self.store.wait_for(move |engine| {
             let version = TableVersion::read(engine, &read_place)?;
             // A table of others is refused as such, whatever its columns.
             if version.own_commits.is_some() || force {
@@ -275,7 +154,12 @@ impl DeltaLake {
         }
         let local = export.directory.join(&published.file.path);
         let object = format!("{}{name}", folder_of(place.table));
-        let upload = || self.upload(local.clone(), bytes, object.clone());
+        let upload = || {
+            self.store.upload(local.clone(), bytes, object.clone())?;
+            let text = format!("uploaded {object}, {bytes} bytes");
+            self.events.send(Event::Detail(text));
+            Ok::<_, DeltaError>(())
+        };
         let is_stored = |objects: &[StoredObject]| {
             let is_it = |found: &StoredObject| found.name == name && found.bytes == bytes;
             objects.iter().any(is_it)
@@ -300,7 +184,7 @@ impl DeltaLake {
         };
         let committed = self.commit_next(&place, version, &next)?;
         // A program that cleans the table can have deleted a file that only earlier versions had.
-        if relies_on_stored && !is_stored(&self.objects(place.table)?) {
+        if relies_on_stored && !is_stored(&self.store.objects(place.table)?) {
             upload()?;
         }
         Ok(committed)
@@ -328,8 +212,8 @@ impl DeltaLake {
                 }
                 return Ok(Some(version));
             }
-            let found = if has_log(&self.objects(place.table)?) {
-                Some(self.read(place)?)
+            let found = if has_log(&self.store.objects(place.table)?) {
+                Some(self.store.read(place)?)
             } else {
                 None
             };
@@ -362,7 +246,7 @@ impl DeltaLake {
     ) -> Result<(CommitEnd, Option<u64>), DeltaError> {
         let (place, next) = (place.clone(), next.clone());
         let number = version.as_ref().map(TableVersion::number);
-        let end = self.wait_for(move |engine| match version {
+        let end = self.store.wait_for(move |engine| match version {
             None => create(engine, &place, &next),
             Some(version) => version.replace(engine, &place, &next),
         })?;
@@ -372,11 +256,6 @@ impl DeltaLake {
 
 fn has_log(objects: &[StoredObject]) -> bool {
     objects.iter().any(|object| object.name.starts_with(LOG))
-}
-
-/// The folder of a table at its place.
-fn folder_of(table: &TableInfo) -> String {
-    format!("{}/", table.name)
 }
 
 /// Applies the guard by the numbers of tasks: the IDs in the Delta table are not known.
@@ -413,6 +292,7 @@ fn refuse_shrink(
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::encode::format::Format;

@@ -2,6 +2,7 @@
 
 pub mod delta_error;
 pub mod delta_lake;
+pub mod delta_store;
 pub mod delta_table;
 pub mod file_statistics;
 pub mod kernel;

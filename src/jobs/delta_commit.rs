@@ -41,7 +41,6 @@ impl OpenDelta {
         }
         let options = store_options(request.fetch);
         let lake = DeltaLake::open(&target.url, &options, events, cancel)?;
-        lake.probe()?;
         let selected = TABLES.iter();
         let selected = selected.filter(|table| request.selection.tables.contains(table.table));
         let tables = selected.map(|table| lake.check(table, request.force));

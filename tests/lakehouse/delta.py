@@ -37,8 +37,9 @@ NIGHTS_IN_A_STORE = 12
 FIRST_TASKS = 120
 BUCKET = "lake"
 START_SECONDS = 60
-# Three tables change. Each has two writes, and a run is killed before and after the store executes one.
-KILLS_AT_WRITES = 12
+# The probe of conditions has four writes, and each of three tables has two; some runs write a checkpoint besides. A run is
+# killed before and after the store executes one.
+KILLS_AT_WRITES = 20
 KEY = "very-secret"
 
 
@@ -355,7 +356,7 @@ def kills_at_each_write(url: str, work: Path, variables: dict[str, str]) -> None
                 check_readers(direct, "a")
                 server.shutdown()
                 print(f"  {killed} kills at {at - 1} writes")
-                assert killed == KILLS_AT_WRITES, killed
+                assert killed >= KILLS_AT_WRITES, killed
                 return
             assert code == -signal.SIGKILL, code
             killed += 1
