@@ -280,7 +280,7 @@ FUZZ_LIMITS = -rss_limit_mb=1024 -timeout=10
 # fuzz/corpus.
 fuzz: .cargo-fuzz/bin/cargo-fuzz ## Fuzz each target for one minute
 	set -e; for target in $(FUZZ_TARGETS); do \
-		mkdir -p fuzz/target/found/$$target; \
+		mkdir -p fuzz/target/found/$$target fuzz/corpus/$$target; \
 		.cargo-fuzz/bin/cargo-fuzz fuzz run --sanitizer none $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) $(FUZZ_LIMITS) -print_final_stats=1; \
 	done
