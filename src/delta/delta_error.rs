@@ -1,5 +1,8 @@
 //! Errors of Delta tables.
 
+use std::io;
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 use crate::bucket::error::{BucketError, StoreFault};
@@ -40,6 +43,14 @@ pub enum DeltaError {
         url: String,
         /// The shard.
         shard: Shard,
+    },
+    /// The local directory, or the one that it would be created in, cannot be written to.
+    #[error("could not write to `{}`: {source}", directory.display())]
+    Unwritable {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// Too many tasks of the table would disappear.
     #[error("could not commit to `{url}`: {missing} of its {} would disappear", plural(*before, "task"))]
@@ -120,6 +131,7 @@ impl Explain for DeltaError {
             Self::IsShard { .. } => {
                 "leave out --delta, and commit all shards: scale-export combine SHARD… --out DIR --delta URL"
             }
+            Self::Unwritable { .. } => "choose a writable directory with --delta",
             Self::Shrunk { .. } => {
                 "check that --delta is the right place, or allow it with --max-shrink; the export in --out is published"
             }
@@ -152,7 +164,7 @@ impl Explain for DeltaError {
             | Self::Taken { .. }
             | Self::Columns { .. }
             | Self::Overtaken { .. } => Exit::Usage,
-            Self::Store { .. } | Self::Log { .. } => Exit::Output,
+            Self::Unwritable { .. } | Self::Store { .. } | Self::Log { .. } => Exit::Output,
             Self::Interrupted => Exit::Interrupted,
             Self::Shrunk { .. } | Self::UnknownRows { .. } => Exit::NotPublished,
             Self::Output(error) => error.exit(),

@@ -143,7 +143,7 @@ fn bound(
         descending: greatest,
         nulls_first: false,
     };
-    // One element, also where there is no row group.
+    // One element, even if the file has no row groups.
     let all = concat(&[bounds.as_ref(), none.as_ref()])?;
     let end = sort_limit(&all, Some(options), Some(1))?;
     Ok(if greatest {

@@ -131,10 +131,9 @@ pub(crate) fn refuse_request(
         return Err(DeltaError::InsideOutput { url });
     }
     let nearest = nearest_existing(directory);
-    durable_fs::refuse_unwritable(nearest).map_err(|source| DeltaError::Log {
-        operation: "write to",
-        url: nearest.display().to_string(),
-        cause: source.to_string(),
+    durable_fs::refuse_unwritable(nearest).map_err(|source| DeltaError::Unwritable {
+        directory: nearest.to_owned(),
+        source,
     })
 }
 

@@ -68,7 +68,7 @@ impl fmt::Display for DeltaTarget {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(feature = "delta"),
-    expect(dead_code, reason = "there is no target")
+    expect(dead_code, reason = "only the feature reads it")
 )]
 pub(crate) struct DeltaRequest<'r> {
     /// Where they are, if the job has any.
