@@ -175,6 +175,7 @@ distributed: .venv-distributed/ready ## Export in shards with Spark and Ray, kil
 delta: .venv-lakehouse/ready ## Test Delta tables, with a build of their feature, and read them with three readers
 	cargo clippy --locked --quiet --target-dir target/delta --all-targets --features delta -- -D warnings
 	cargo test --locked --quiet --target-dir target/delta --features delta --lib delta
+	cargo test --locked --quiet --target-dir target/delta --features delta --test it buckets::lake
 	cargo build --locked --quiet --target-dir target/delta --features delta
 	.venv-lakehouse/bin/python tests/lakehouse/delta.py target/delta/debug/scale-export
 

@@ -129,6 +129,7 @@ pub use crate::jobs::export_defaults::{
 pub use crate::jobs::export_options::{ExportOptions, Refresh};
 pub use crate::jobs::html_report::{HtmlReport, HtmlReportError, html_report};
 pub use crate::jobs::options_error::OptionsError;
+pub use crate::jobs::publish_targets::PublishTargets;
 pub use crate::jobs::reflatten::{FlattenOptions, flatten};
 pub use crate::jobs::report::{
     DeltaReport, ExportReport, JobEnd, ListReport, SavedResponses, SavedWork,

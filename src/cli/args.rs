@@ -6,15 +6,14 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::bucket_args::BucketArgs;
-#[cfg(feature = "buckets")]
-use crate::cli::bucket_args::DownloadArgs;
 use crate::cli::changes_args::ChangesArgs;
+#[cfg(feature = "buckets")]
+use crate::cli::download_args::DownloadArgs;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{
-    ColorArg, DeltaArgs, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, MissingArgs, OutputArgs,
-    ThreadArgs,
+    BucketArgs, ColorArg, DeltaArgs, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, MissingArgs,
+    OutputArgs, ThreadArgs,
 };
 use crate::cli::version_text::version;
 use crate::cli::{help, value_parsers};
@@ -202,8 +201,6 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
-    pub(crate) bucket: BucketArgs,
-    #[command(flatten)]
     pub(crate) api: ApiArgs,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
@@ -279,7 +276,7 @@ impl ExportArgs {
     /// The files that a run reads.
     pub(crate) fn reads(&self) -> Vec<PathBuf> {
         let files = self.ids.iter().chain(&self.api.server.api_key_file);
-        files.chain(&self.bucket.state).cloned().collect()
+        files.chain(&self.output.bucket.state).cloned().collect()
     }
 }
 
@@ -545,6 +542,8 @@ pub(crate) struct CombineArgs {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Output")]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) bucket: BucketArgs,
     #[command(flatten)]
     pub(crate) delta: DeltaArgs,
     /// Overwrite files that scale-export did not create

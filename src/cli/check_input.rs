@@ -7,9 +7,9 @@ use crate::cli::error::CommandError;
 use crate::cli::export_options::{
     ChosenTasks, SandboxServer, named, options_builder, read_tasks, refuse_key, task_sources,
 };
-use crate::cli::export_place::{ExportPlace, export_place};
 use crate::cli::option_origins::is_set;
 use crate::cli::output_options::{OutputOptions, output_options, warnings_of_skipped};
+use crate::cli::publish_place::{PublishPlace, export_place};
 use crate::ids::shard::ShardPlace;
 use crate::ids::shown::shown_path;
 use crate::ids::task_ids::TaskIds;
@@ -33,8 +33,8 @@ pub(crate) fn check_input(
     let is_sandbox = sandbox.is_some();
     // In the order of a run, so that the first line that fails is what a run would end with.
     let lists = task_sources(args);
-    let output =
-        export_place(args).and_then(|place| Ok((place, output_options(&args.output, origins)?)));
+    let output = export_place((&args.output).into(), origins)
+        .and_then(|place| Ok((place, output_options(&args.output, origins)?)));
     let chosen = lists.and_then(|lists| read_tasks(args, lists));
     let tasks = tasks_line(args, &chosen);
     let output_line = output
@@ -44,7 +44,7 @@ pub(crate) fn check_input(
     let builder = options_builder(
         args,
         // The builder needs a value. The line above reports what is wrong with the real one.
-        output.unwrap_or_else(|_| (ExportPlace::none(), OutputOptions::none())),
+        output.unwrap_or_else(|_| (PublishPlace::none(), OutputOptions::none())),
         chosen.unwrap_or_default(),
         sandbox,
     );

@@ -197,7 +197,7 @@ pub(crate) enum UsageError {
     #[error(transparent)]
     Bucket(Box<BucketError>),
     #[cfg(feature = "buckets")]
-    #[error("could not start: --state is missing, which an export to `{0}` needs")]
+    #[error("could not start: --state is missing, which `{0}` needs")]
     NoState(String),
     #[cfg(feature = "delta")]
     #[error(transparent)]
@@ -296,7 +296,7 @@ impl Explain for UsageError {
             }
             Self::CommandLine { hint, .. } => hint.clone(),
             Self::ObjectStore(_) => {
-                "only an export with --state, `verify`, `status` and `report` accept a URL; the local directory of an export to a URL is `out` in --state".to_owned()
+                "name a local directory; that of an export to a URL is `out` in --state".to_owned()
             }
             #[cfg(feature = "buckets")]
             Self::Bucket(error) => return error.hint(),

@@ -5,13 +5,13 @@ use secrecy::SecretString;
 use crate::api::list_request::ListSource;
 use crate::cli::args::{ExportArgs, IdsArgs, NetworkArgs, PlanArg, RefreshArg, ServerArgs};
 use crate::cli::error::{CommandError, UsageError};
-use crate::cli::export_place::{ExportPlace, export_place};
 use crate::cli::list_sources::{export_sources, list_sources};
 use crate::cli::messages::announce_stdin;
 use crate::cli::option_origins::Origins;
 use crate::cli::output_options::{
     OutputOptions, guard_options, non_empty, output_options, warnings_of_skipped,
 };
+use crate::cli::publish_place::{PublishPlace, export_place};
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::Explain as _;
 use crate::flatten::task::TASK_STATUSES;
@@ -76,7 +76,7 @@ pub(crate) fn export_options(
     refuse_key(&args.api.server)?;
     // Mistakes on the command line come before lists of IDs, which may be large or wait for standard input.
     let lists = task_sources(args)?;
-    let place = export_place(args)?;
+    let place = export_place((&args.output).into(), &args.display.origins)?;
     let output = output_options(&args.output, &args.display.origins)?;
     let tasks = read_tasks(args, lists)?;
     let mut warnings = warnings_of_skipped(&tasks.read.skipped);
@@ -126,7 +126,7 @@ pub(crate) fn read_tasks(
 /// The options that are still to be resolved.
 pub(crate) fn options_builder(
     args: &ExportArgs,
-    (place, output): (ExportPlace, OutputOptions),
+    (place, output): (PublishPlace, OutputOptions),
     tasks: ChosenTasks,
     sandbox: Option<SandboxServer>,
 ) -> ExportOptionsBuilder {
@@ -141,7 +141,7 @@ pub(crate) fn options_builder(
         .format(format)
         .tables(tables)
         .threads(threads)
-        .delta(place.delta)
+        .targets(place.targets)
         .refresh(match args.refresh {
             RefreshArg::Pending => Refresh::Pending,
             RefreshArg::All => Refresh::All,
@@ -162,11 +162,6 @@ pub(crate) fn options_builder(
         })
         .expand(non_empty(&args.api.expand))
         .opts(non_empty(&args.api.opts));
-    #[cfg(feature = "buckets")]
-    let builder = match place.bucket {
-        Some(target) => builder.bucket(target),
-        None => builder,
-    };
     let builder = match args.shard {
         Some(shard) => builder.shard(shard),
         None => builder,

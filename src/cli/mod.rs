@@ -1,7 +1,6 @@
 //! The command line: options, commands, progress and messages.
 
 pub mod args;
-pub mod bucket_args;
 pub mod changes_args;
 pub mod changes_text;
 pub mod check_input;
@@ -11,10 +10,10 @@ pub mod commands;
 pub mod config;
 pub mod core_dumps;
 pub mod dispatch;
+pub mod download_args;
 pub mod dry_run_text;
 pub mod error;
 pub mod export_options;
-pub mod export_place;
 pub mod export_text;
 pub mod help;
 pub mod lifecycle;
@@ -29,6 +28,7 @@ pub mod precedence;
 pub mod progress;
 pub mod progress_state;
 pub mod progress_text;
+pub mod publish_place;
 pub mod report_file;
 #[cfg(feature = "sandbox")]
 pub mod sandbox_args;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -135,6 +136,36 @@ pub(crate) struct OutputArgs {
         hide_short_help = true
     )]
     pub(crate) keep_secrets: bool,
+    #[command(flatten)]
+    pub(crate) bucket: BucketArgs,
+}
+
+/// Where the state is, and how long replaced objects stay.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct BucketArgs {
+    /// Directory of raw responses and tables; required with a URL
+    ///
+    /// Without a URL, the state is in .scale-export in the output directory.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SCALE_EXPORT_STATE",
+        hide_short_help = true
+    )]
+    pub(crate) state: Option<PathBuf>,
+    /// How long objects stay after a publication that no longer names them
+    ///
+    /// Readers of an earlier manifest have this time to read its objects.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "24h",
+        value_parser = value_parsers::duration,
+        env = "SCALE_EXPORT_GRACE",
+        hide_short_help = true
+    )]
+    pub(crate) grace: Duration,
 }
 
 /// Where the tables are committed besides.

@@ -296,6 +296,7 @@ mod tests {
 
     use super::*;
     use crate::encode::format::Format;
+    use crate::jobs::publish_targets::PublishTargets;
     use crate::jobs::reflatten::{FlattenOptions, flatten};
     use crate::publish::guard::GuardOptions;
     use crate::tables::selection::TableSelection;
@@ -334,7 +335,7 @@ mod tests {
                 sources: vec![source],
                 ids: None,
                 out: out.clone(),
-                delta: None,
+                targets: PublishTargets::default(),
                 format: Format::Parquet,
                 tables: TableSelection::all(),
                 threads: 1,

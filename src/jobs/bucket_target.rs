@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::bucket::bucket_record::BucketRecord;
 use crate::bucket::bucket_url::BucketUrl;
+use crate::jobs::error::ExportError;
+use crate::jobs::source_error::SourceError;
+use crate::state::paths::StateDir;
 
 /// The directory of the local export, in that of the state.
 const LOCAL_EXPORT: &str = "out";
@@ -23,6 +27,19 @@ impl BucketTarget {
     /// A place in an object store. Objects stay for `grace` after a publication that no longer names them.
     pub fn new(url: BucketUrl, grace: Duration) -> Self {
         Self { url, grace }
+    }
+
+    /// The local directory with the raw responses of the export that a state has published at a URL.
+    pub fn published_directory(url: &BucketUrl, state: &Path) -> Result<PathBuf, ExportError> {
+        let directory = Self::local_directory(state);
+        let record = BucketRecord::read(&StateDir::of_output(&directory), &url.to_string());
+        if record.manifest.is_empty() {
+            return Err(ExportError::Source {
+                name: url.to_string(),
+                cause: SourceError::OtherState(state.to_owned()),
+            });
+        }
+        Ok(directory)
     }
 
     /// The local directory in which the export is built, for a state directory.

@@ -10,8 +10,9 @@ use crate::durable_fs;
 use crate::encode::format::Format;
 use crate::event::{Event, Events};
 use crate::jobs::check::check_line::{CheckLine, CheckName};
-use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
+use crate::jobs::delta_target::DeltaTarget;
 use crate::jobs::error::ExportError;
+use crate::jobs::publish_targets::PublishRequest;
 use crate::jobs::report::{DeltaReport, SavedWork};
 use crate::jobs::store_requests::store_options;
 use crate::output_error::OutputError;
@@ -30,7 +31,7 @@ impl OpenDelta {
     /// Reads the tables, and checks that the job may commit to them.
     pub(crate) fn open(
         target: &DeltaTarget,
-        request: &DeltaRequest<'_>,
+        request: &PublishRequest<'_>,
         (events, cancel): (&Events, &CancellationToken),
     ) -> Result<Self, ExportError> {
         events.send(Event::Phase("checking the Delta tables"));
@@ -52,7 +53,7 @@ impl OpenDelta {
     pub(crate) fn commit(
         self,
         target: &DeltaTarget,
-        request: &DeltaRequest<'_>,
+        request: &PublishRequest<'_>,
         (events, cancel): (&Events, &CancellationToken),
     ) -> Result<DeltaReport, ExportError> {
         events.send(Event::Phase("committing to the Delta tables"));
@@ -91,7 +92,7 @@ impl OpenDelta {
 /// The line of a check about Delta tables to which the run could not commit.
 pub(crate) fn delta_fault(
     target: &DeltaTarget,
-    request: &DeltaRequest<'_>,
+    request: &PublishRequest<'_>,
     signals: (&Events, &CancellationToken),
 ) -> Result<Option<CheckLine>, ExportError> {
     let is_missing = target
@@ -114,7 +115,7 @@ pub(crate) fn delta_fault(
 /// writable.
 pub(crate) fn refuse_request(
     target: &DeltaTarget,
-    request: &DeltaRequest<'_>,
+    request: &PublishRequest<'_>,
 ) -> Result<(), DeltaError> {
     let url = target.to_string();
     if request.selection.format == Format::Csv {

@@ -1,17 +1,14 @@
-//! Where Delta tables are, and what a job says of them.
+//! Where Delta tables are.
 
 #[cfg(feature = "delta")]
 use std::fmt;
+#[cfg(feature = "delta")]
 use std::path::Path;
 
 #[cfg(feature = "delta")]
 use crate::bucket::bucket_url::BucketUrl;
 #[cfg(feature = "delta")]
 use crate::bucket::error::BucketError;
-use crate::encode::format::Selection;
-use crate::fetch::options::FetchOptions;
-use crate::ids::shard::Shard;
-use crate::publish::guard::Allowance;
 
 /// The scheme of a local directory, as the tools of Delta write it.
 #[cfg(feature = "delta")]
@@ -62,29 +59,6 @@ impl fmt::Display for DeltaTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.url.fmt(f)
     }
-}
-
-/// What a job says of its Delta tables.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(
-    not(feature = "delta"),
-    expect(dead_code, reason = "only the feature reads it")
-)]
-pub(crate) struct DeltaRequest<'r> {
-    /// Where they are, if the job has any.
-    pub(crate) target: Option<&'r DeltaTarget>,
-    /// The output directory.
-    pub(crate) out: &'r Path,
-    /// The tables, and their format.
-    pub(crate) selection: Selection,
-    /// Whether tables of other programs are taken over.
-    pub(crate) force: bool,
-    /// Tasks that may disappear.
-    pub(crate) max_shrink: Allowance,
-    /// The shard that the export is, if it is one.
-    pub(crate) shard: Option<Shard>,
-    /// How requests are sent; none for the defaults.
-    pub(crate) fetch: Option<&'r FetchOptions>,
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use crate::event::Events;
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::wanted::WantedTasks;
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::delta_job::refuse_delta;
 use crate::jobs::earlier_work::{EarlierWork, read_earlier, refuse_shrinking};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::known_end::known_end;
 use crate::jobs::pipeline::good_ids;
+use crate::jobs::publish_job::refuse_delta;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::runtime::{Network, block_on};
 use crate::lists::dry_run_probe::{ProbeResult, probe_ids, probe_lists};
@@ -80,7 +80,7 @@ fn plan(
     let client = TaskClient::new(&fetch_options.client)?;
     OutputDirectory::check(&options.out, options.selection(), options.force)?;
     options.refuse_other_shard(Manifest::sound(&options.out).as_ref())?;
-    refuse_delta(options.delta_request(&fetch_options))?;
+    refuse_delta(options.publish_request(&fetch_options))?;
     // A higher --rate does not make the server faster.
     let state = StateDir::of_output(&options.out);
     let learned = pace_memory::recall(&state, &fetch_options.client);

@@ -14,10 +14,7 @@ use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::stats::FetchStats;
-#[cfg(feature = "buckets")]
-use crate::jobs::bucket_export::OpenBucket;
 use crate::jobs::compaction::{Compaction, LiveRecords};
-use crate::jobs::delta_job::run_and_commit;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_contents::JournalContents;
@@ -27,6 +24,7 @@ use crate::jobs::limits::{ExportSize, SpaceWatch};
 use crate::jobs::list_tasks::{Listing, list_tasks};
 use crate::jobs::pipeline::{Pipeline, PipelineResult};
 use crate::jobs::publication::{NextExport, Publication, manifest_time, publish_counters};
+use crate::jobs::publish_job::run_and_publish;
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::saved_tables::SavedTables;
 use crate::jobs::report::{
@@ -120,10 +118,9 @@ fn export_and_record(
         started_at: start.started_at(),
     };
     let mut failures = FailureLines::default();
-    let request = options.delta_request(network.context.options);
-    let signals = (network.context.events, network.cancel);
-    let everywhere = || run.export_everywhere(options, &mut failures);
-    let end = match run_and_commit(request, signals, everywhere) {
+    let request = options.publish_request(network.context.options);
+    let job = || run.export(options, &mut failures);
+    let end = match run_and_publish(request, &directory, (events, cancel), job) {
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         end => end.map(|report| JobEnd::Done(Box::new(report))),
     };
@@ -157,33 +154,6 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    /// Exports into the directory, and from there into the object store, if there is one.
-    fn export_everywhere(
-        self,
-        options: &ExportOptions,
-        failures: &mut FailureLines,
-    ) -> Result<ExportReport, ExportError> {
-        #[cfg(feature = "buckets")]
-        {
-            let network = self.network;
-            let signals = (network.context.events, network.cancel);
-            // A store that cannot be used ends the run before it requests anything.
-            let bucket = OpenBucket::open(
-                options,
-                self.directory.state(),
-                network.context.options,
-                signals,
-            )?;
-            let report = self.export(options, failures)?;
-            if let Some(bucket) = bucket {
-                bucket.publish(self.directory, options, signals)?;
-            }
-            Ok(report)
-        }
-        #[cfg(not(feature = "buckets"))]
-        self.export(options, failures)
-    }
-
     /// Lists the tasks if they come from lists, and exports them; `failures` becomes what `failures.jsonl` would have.
     fn export(
         self,

@@ -14,9 +14,6 @@ use crate::fetch::options::FetchOptions;
 use crate::ids::range_cutter::RangeLengths;
 use crate::ids::shard::{Shard, ShardIds};
 use crate::ids::task_ids::TaskIds;
-#[cfg(feature = "buckets")]
-use crate::jobs::bucket_target::BucketTarget;
-use crate::jobs::delta_target::DeltaTarget;
 use crate::jobs::export_defaults::{
     DEFAULT_BASE_URL, DEFAULT_CONCURRENCY, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY,
     DEFAULT_MAX_RETRIES, DEFAULT_OPTS, DEFAULT_RETRY_TIMEOUT, DEFAULT_TIMEOUT, MAX_BODY_LIMIT,
@@ -24,6 +21,7 @@ use crate::jobs::export_defaults::{
 };
 use crate::jobs::export_options::{ExportOptions, Refresh};
 use crate::jobs::options_error::OptionsError;
+use crate::jobs::publish_targets::PublishTargets;
 use crate::lists::list_planner::ListPlan;
 use crate::pacer::types::Rate;
 use crate::publish::guard::{Allowance, GuardOptions};
@@ -69,9 +67,7 @@ impl ExportOptionsBuilder {
             shard: None,
             lists: Vec::new(),
             out,
-            #[cfg(feature = "buckets")]
-            bucket: None,
-            delta: None,
+            targets: PublishTargets::default(),
             format: Format::Parquet,
             tables: TableSelection::all(),
             threads: default_threads(),
@@ -171,17 +167,9 @@ impl ExportOptionsBuilder {
         self
     }
 
-    /// Publishes the export in an object store too, after it is published in the output directory. Default: no.
-    #[cfg(feature = "buckets")]
-    pub fn bucket(mut self, target: BucketTarget) -> Self {
-        self.options.bucket = Some(target);
-        self
-    }
-
     setters! {
-        /// Where the tables are committed to Delta tables, after they are published in the output directory. Default:
-        /// nowhere.
-        delta: Option<DeltaTarget> => delta;
+        /// Where the export is published besides, after it is published in the output directory. Default: nowhere.
+        targets: PublishTargets => targets;
         /// The tasks.
         ids: TaskIds => ids;
         /// List endpoints that the tasks are taken from instead of a list of IDs.

@@ -11,11 +11,9 @@ use crate::event::{Event, Events};
 use crate::fetch::options::FetchOptions;
 use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
-#[cfg(feature = "buckets")]
-use crate::jobs::bucket_target::BucketTarget;
-use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::limits::fit_concurrency;
+use crate::jobs::publish_targets::{PublishRequest, PublishTargets};
 use crate::jobs::shards::shard_binding::refuse_other_shard;
 use crate::journal::format::JournalOptions;
 use crate::lists::list_planner::ListPlan;
@@ -46,10 +44,7 @@ pub struct ExportOptions {
     /// The output directory.
     pub(crate) out: PathBuf,
     /// Where the export is published besides the output directory.
-    #[cfg(feature = "buckets")]
-    pub(crate) bucket: Option<BucketTarget>,
-    /// Where the tables are Delta tables besides.
-    pub(crate) delta: Option<DeltaTarget>,
+    pub(crate) targets: PublishTargets,
     /// File format.
     pub(crate) format: Format,
     /// Tables to write.
@@ -109,9 +104,9 @@ impl ExportOptions {
     }
 
     /// What the run says of its Delta tables.
-    pub(crate) fn delta_request<'r>(&'r self, fetch: &'r FetchOptions) -> DeltaRequest<'r> {
-        DeltaRequest {
-            target: self.delta.as_ref(),
+    pub(crate) fn publish_request<'r>(&'r self, fetch: &'r FetchOptions) -> PublishRequest<'r> {
+        PublishRequest {
+            targets: &self.targets,
             out: &self.out,
             selection: self.selection(),
             force: self.force,

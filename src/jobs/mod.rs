@@ -5,7 +5,7 @@ pub mod batch_channel;
 #[cfg(feature = "buckets")]
 pub mod bucket_download;
 #[cfg(feature = "buckets")]
-pub mod bucket_export;
+pub mod bucket_publication;
 #[cfg(feature = "buckets")]
 pub mod bucket_target;
 pub mod changes;
@@ -13,7 +13,6 @@ pub mod check;
 pub mod compaction;
 #[cfg(feature = "delta")]
 pub mod delta_commit;
-pub mod delta_job;
 pub mod delta_target;
 pub mod dry_run;
 pub mod earlier_digests;
@@ -42,6 +41,8 @@ pub mod options_error;
 pub mod pipeline;
 pub mod publication;
 pub mod publication_digests;
+pub mod publish_job;
+pub mod publish_targets;
 pub mod published_rows;
 pub mod ranges;
 pub mod read_ahead;

@@ -10,13 +10,13 @@ use crate::encode::format::{Format, Selection};
 use crate::event::{AgainCounts, Event, Events};
 use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::delta_job::run_and_commit;
-use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::import::import_job::{Import, Imported};
 use crate::jobs::import::journal_source::{ReadJournal, is_export, list_of, read_journal};
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::publication::{Publication, manifest_time};
+use crate::jobs::publish_job::run_and_publish;
+use crate::jobs::publish_targets::{PublishRequest, PublishTargets};
 use crate::jobs::ranges::build::{BuildTokens, build_tables};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::saved_tables::SavedTables;
@@ -50,8 +50,8 @@ pub struct FlattenOptions {
     pub ids: Option<TaskIds>,
     /// The output directory. It may be the only source.
     pub out: PathBuf,
-    /// Where the tables are Delta tables besides.
-    pub delta: Option<DeltaTarget>,
+    /// Where the export is published besides.
+    pub targets: PublishTargets,
     /// File format.
     pub format: Format,
     /// Tables to write.
@@ -113,8 +113,8 @@ pub fn flatten(
         return Ok(JobEnd::Stopped(SavedWork::Nothing));
     }
     let directory = opened?;
-    let request = DeltaRequest {
-        target: options.delta.as_ref(),
+    let request = PublishRequest {
+        targets: &options.targets,
         out: &options.out,
         selection,
         force: options.force,
@@ -122,7 +122,7 @@ pub fn flatten(
         shard: shard_of(options).map(|place| place.shard),
         fetch: None,
     };
-    let flattened = run_and_commit(request, (events, cancel), || {
+    let flattened = run_and_publish(request, &directory, (events, cancel), || {
         flatten_into(&directory, options, started_at, events, cancel)
     });
     directory.remove_temporary_files();

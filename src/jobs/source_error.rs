@@ -1,6 +1,7 @@
 //! Why a source of raw responses cannot be used.
 
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -19,6 +20,9 @@ pub enum SourceError {
     /// The export would be written into the source.
     #[error("the output directory is inside it")]
     HoldsOutput,
+    /// The export in a bucket was not published from this state.
+    #[error("the state in `{}` has published nothing there", .0.display())]
+    OtherState(PathBuf),
     /// The system returned an error, or the file could not be decompressed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -29,6 +33,9 @@ impl Explain for SourceError {
         let hint = match self {
             Self::Io(error) => FileRole::Source.hint(error),
             Self::Missing | Self::NoJournal | Self::HoldsOutput => SOURCE_HINT,
+            Self::OtherState(_) => {
+                "name the --state of the runs that publish there: it has the raw responses"
+            }
         };
         Some(hint.into())
     }
@@ -36,7 +43,9 @@ impl Explain for SourceError {
     fn exit(&self) -> Exit {
         match self {
             Self::Io(error) => FileRole::Source.exit(error),
-            Self::Missing | Self::NoJournal | Self::HoldsOutput => Exit::Usage,
+            Self::Missing | Self::NoJournal | Self::HoldsOutput | Self::OtherState(_) => {
+                Exit::Usage
+            }
         }
     }
 }

@@ -56,9 +56,9 @@ const LIBRARIES: [(&str, &[&str]); 7] = [
         "clap",
         &[
             "cli/args.rs",
-            "cli/bucket_args.rs",
             "cli/changes_args.rs",
             "cli/command_line.rs",
+            "cli/download_args.rs",
             "cli/man_pages.rs",
             "cli/usage_errors.rs",
             "cli/sandbox_args.rs",

@@ -6,7 +6,8 @@ use crate::cli::args::CombineArgs;
 use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{JobFiles, JobReport, report_offline, run, with_summary};
 use crate::cli::local_copy::refuse_url;
-use crate::cli::output_options::{delta_target, guard_options, output_directory};
+use crate::cli::output_options::guard_options;
+use crate::cli::publish_place::{PlaceArgs, offline_place};
 use crate::error::Exit;
 use crate::jobs::run_summary::JobName;
 use crate::jobs::shards::combine::{CombineOptions, combine};
@@ -23,17 +24,24 @@ pub(crate) fn run_combine(args: &CombineArgs) -> Result<Exit, CommandError> {
     with_summary(&files, |output| {
         let started = Instant::now();
         args.shards.iter().try_for_each(|shard| refuse_url(shard))?;
+        let place = PlaceArgs {
+            out: args.out.as_ref(),
+            bucket: &args.bucket,
+            delta: &args.delta,
+        };
+        let place = offline_place(place, &[], &args.display.origins)?;
         let options = CombineOptions {
             shards: args.shards.clone(),
-            out: output_directory(args.out.as_ref())?,
-            delta: delta_target(&args.delta)?,
+            out: place.out,
+            targets: place.targets,
             threads: args.threads.number(),
             force: args.force,
             guard: guard_options(&args.guard),
         };
         let job = JobReport {
             output,
-            out: &options.out,
+            // A URL where the export goes to an object store.
+            out: args.out.as_deref().unwrap_or(&options.out),
             shards: &options.shards,
             tolerate: options.guard.tolerate,
             started,

@@ -1,7 +1,7 @@
 //! `download`: copies an export from an object store into a directory, for the Python package.
 
 use crate::bucket::bucket_url::BucketUrl;
-use crate::cli::bucket_args::DownloadArgs;
+use crate::cli::download_args::DownloadArgs;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::lifecycle::run;
 use crate::error::Exit;

@@ -5,12 +5,11 @@ use std::time::Instant;
 use crate::cli::args::FlattenArgs;
 use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{JobFiles, JobReport, report_offline, run, warn, with_summary};
-use crate::cli::local_copy::refuse_url;
 use crate::cli::messages::announce_stdin;
 use crate::cli::output_options::{
-    OutputOptions, delta_target, guard_options, output_directory, output_options,
-    warnings_of_skipped,
+    OutputOptions, guard_options, output_options, warnings_of_skipped,
 };
+use crate::cli::publish_place::{offline_place, source_directory};
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
 use crate::jobs::reflatten::{FlattenOptions, flatten};
@@ -25,7 +24,11 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
         .sources
         .iter()
         .filter(|source| Some(source.as_path()) != out);
-    let reads: Vec<_> = sources.chain(&args.ids).cloned().collect();
+    let reads: Vec<_> = sources
+        .chain(&args.ids)
+        .chain(&args.output.bucket.state)
+        .cloned()
+        .collect();
     let files = JobFiles {
         job: JobName::Flatten,
         display: &args.display,
@@ -35,10 +38,11 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
     };
     with_summary(&files, |output| {
         let started = Instant::now();
-        args.sources
-            .iter()
-            .try_for_each(|source| refuse_url(source))?;
-        let out = output_directory(args.output.out.as_ref())?;
+        let place = (&args.output).into();
+        let place = offline_place(place, &args.sources, &args.display.origins)?;
+        let sources = args.sources.iter();
+        let sources = sources.map(|source| source_directory(source, &args.output.bucket));
+        let sources = sources.collect::<Result<_, _>>()?;
         let OutputOptions {
             format,
             tables,
@@ -55,10 +59,10 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             None => (None, Vec::new()),
         };
         let options = FlattenOptions {
-            sources: args.sources.clone(),
+            sources,
             ids,
-            out,
-            delta: delta_target(&args.output.delta)?,
+            out: place.out,
+            targets: place.targets,
             format,
             tables,
             threads,
@@ -71,7 +75,8 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
         };
         let job = JobReport {
             output,
-            out: &options.out,
+            // A URL where the export goes to an object store.
+            out: out.unwrap_or(&options.out),
             shards: &[],
             tolerate: options.guard.tolerate,
             started,

@@ -8,7 +8,7 @@ use crate::event::Events;
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::options::FetchOptions;
 #[cfg(feature = "buckets")]
-use crate::jobs::bucket_export::bucket_line;
+use crate::jobs::bucket_publication::bucket_line;
 use crate::jobs::check::check_line::{CheckLine, CheckName, CheckReport};
 use crate::jobs::check::local::{
     CheckedClient, CheckedWork, check_client, check_output, check_work, is_directory,
@@ -17,12 +17,12 @@ use crate::jobs::check::local::{
 use crate::jobs::check::network::{
     CheckTarget, NetworkCheck, NetworkResult, PATIENCE, skipped_network,
 };
-use crate::jobs::delta_job::check_delta;
 use crate::jobs::earlier_work::{EarlierWork, refuse_shrinking};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::known_end::known_end;
 use crate::jobs::pipeline::good_ids;
+use crate::jobs::publish_job::check_delta;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::lists::dry_run_probe::ProbeResult;
 use crate::plural::plural;
@@ -164,15 +164,15 @@ impl CheckInput {
             });
         }
         let mut lines = check_output(&self.options);
+        let request = self.options.publish_request(fetch_options);
         #[cfg(feature = "buckets")]
         if let Some(output) = lines.first_mut().filter(|line| !line.is_failed())
-            && let Some(line) = bucket_line(&self.options, fetch_options, (events, cancel))?
+            && let Some(line) = bucket_line(&request, (events, cancel))?
         {
             *output = line;
         }
-        let delta = self.options.delta_request(fetch_options);
         if let Some(output) = lines.first_mut().filter(|line| !line.is_failed())
-            && let Some(fault) = check_delta(delta, (events, cancel))?
+            && let Some(fault) = check_delta(request, (events, cancel))?
         {
             *output = fault;
         }

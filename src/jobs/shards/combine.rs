@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::encode::format::Selection;
 use crate::event::{AgainCounts, Event, Events};
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::delta_job::run_and_commit;
-use crate::jobs::delta_target::{DeltaRequest, DeltaTarget};
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::publication::Publication;
+use crate::jobs::publish_job::run_and_publish;
+use crate::jobs::publish_targets::{PublishRequest, PublishTargets};
 use crate::jobs::ranges::build::{BuildTokens, TableBuild};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::saved_tables::SavedTables;
@@ -40,8 +40,8 @@ pub struct CombineOptions {
     pub shards: Vec<PathBuf>,
     /// The output directory.
     pub out: PathBuf,
-    /// Where the tables are Delta tables besides.
-    pub delta: Option<DeltaTarget>,
+    /// Where the export is published besides.
+    pub targets: PublishTargets,
     /// Threads that copy tables. The result does not depend on their number.
     pub threads: usize,
     /// Whether files that scale-export did not create are overwritten.
@@ -82,8 +82,8 @@ pub fn combine(
         events,
         cancel,
     };
-    let request = DeltaRequest {
-        target: options.delta.as_ref(),
+    let request = PublishRequest {
+        targets: &options.targets,
         out: &options.out,
         selection,
         force: options.force,
@@ -91,7 +91,9 @@ pub fn combine(
         shard: None,
         fetch: None,
     };
-    let combined = run_and_commit(request, (events, cancel), || job.run(&options.guard));
+    let combined = run_and_publish(request, &directory, (events, cancel), || {
+        job.run(&options.guard)
+    });
     directory.remove_temporary_files();
     match combined {
         Ok(report) => Ok(JobEnd::Done(Box::new(report))),

@@ -2,6 +2,9 @@
 
 mod faults;
 mod interruptions;
+#[cfg(feature = "delta")]
+mod lake;
+mod offline;
 mod publications;
 mod refusals;
 
@@ -17,6 +20,9 @@ use crate::support::program;
 
 /// The export in the tests.
 const URL: &str = "s3://bucket/exports/a";
+
+/// The tables of the export.
+const TABLES: &str = "tasks,messages";
 
 /// The folder of the export in the bucket.
 const FOLDER: &str = "exports/a/";
@@ -56,7 +62,7 @@ impl Bucket {
         let ids: Vec<String> = (1..=tasks).map(|id| format!("task_{id}")).collect();
         fs::write(&list, ids.join("\n")).unwrap();
         let mut command = self.program();
-        command.args(["--sandbox", "--out", URL, "--tables", "tasks,messages"]);
+        command.args(["--sandbox", "--out", URL, "--tables", TABLES]);
         command.arg("--ids").arg(list);
         command.arg("--state").arg(self.path(state));
         command.args(options);

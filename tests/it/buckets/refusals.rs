@@ -53,14 +53,35 @@ fn a_url_needs_a_state_and_a_directory_has_its_own() {
 fn commands_that_need_raw_responses_refuse_a_url() {
     let base = tempfile::tempdir().unwrap();
     for arguments in [
-        &["flatten", URL, "--out", "b"][..],
-        &["flatten", "a", "--out", URL],
-        &["combine", "a", "--out", URL],
+        &["combine", URL, "--out", "b"][..],
+        &["verify", "a", URL],
         &["changes", URL],
     ] {
         let output = program().args(arguments).current_dir(base.path()).output();
         assert_refused(&output.unwrap(), 2, "needs a local directory");
     }
+    for arguments in [
+        &["flatten", URL, "--out", "b"][..],
+        &["flatten", "a", "--out", URL],
+        &["combine", "a", "--out", URL],
+    ] {
+        let output = program().args(arguments).current_dir(base.path()).output();
+        assert_refused(&output.unwrap(), 2, "--state is missing");
+    }
+    // It is not read, so that a configuration of exports does not concern local jobs.
+    for (option, code) in [(true, 2), (false, 0)] {
+        std::fs::write(base.path().join("a.jsonl"), r#"{"task_id":"a"}"#).unwrap();
+        let mut command = program();
+        command.args(["flatten", "a.jsonl", "--out", "b"]);
+        if option {
+            command.args(["--state", "elsewhere"]);
+        } else {
+            command.env("SCALE_EXPORT_STATE", "elsewhere");
+        }
+        let output = command.current_dir(base.path()).output().unwrap();
+        assert_exit(&output, code);
+    }
+    assert!(!base.path().join("elsewhere").exists());
 }
 
 #[test]

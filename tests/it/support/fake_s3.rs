@@ -36,6 +36,9 @@ pub(crate) enum StoreAction {
     Ignore,
     /// Executes it, and closes the connection without a response.
     Lose,
+    /// Does not execute it, and never responds.
+    #[cfg(feature = "delta")]
+    Hang,
 }
 
 type Rule = dyn Fn(&StoreRequest) -> StoreAction + Send + Sync;
@@ -131,6 +134,11 @@ fn serve(stream: &TcpStream, stored: &Mutex<Stored>, rule: &Rule) {
         // A rule may wait for a process to end, so nothing is locked meanwhile.
         let action = rule(&request);
         let (status, headers, body) = match action {
+            #[cfg(feature = "delta")]
+            StoreAction::Hang => loop {
+                // The client gives up, or the test ends.
+                std::thread::park();
+            },
             StoreAction::Fail(status, code, message) => {
                 (status, String::new(), error(code, message))
             }
@@ -280,10 +288,15 @@ fn execute(stored: &mut Stored, request: &StoreRequest, has_conditions: bool) ->
 
 fn list(stored: &Stored, query: &str) -> Vec<u8> {
     let prefix = parameter(query, "prefix").unwrap_or("").replace("%2F", "/");
+    let after = parameter(query, "start-after")
+        .unwrap_or("")
+        .replace("%2F", "/");
     let is_flat = query.contains("delimiter");
     let objects = stored.objects.iter().filter(|(name, _)| {
-        name.strip_prefix(&prefix)
-            .is_some_and(|rest| !is_flat || !rest.contains('/'))
+        **name > after
+            && name
+                .strip_prefix(&prefix)
+                .is_some_and(|rest| !is_flat || !rest.contains('/'))
     });
     let entries = objects.map(|(name, (bytes, version))| {
         format!(

@@ -1,4 +1,4 @@
-//! An export whose tables go to an object store: it is built and published in a local directory first.
+//! A publication in an object store, of what a job has built and published in a local directory before.
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,11 +9,10 @@ use crate::bucket::publisher::{
 use crate::bucket::store::ExportStore;
 use crate::bucket::store_options::StoreOptions;
 use crate::event::{Event, Events};
-use crate::fetch::options::FetchOptions;
 use crate::jobs::bucket_target::BucketTarget;
 use crate::jobs::check::check_line::{CheckLine, CheckName};
 use crate::jobs::error::ExportError;
-use crate::jobs::export_options::ExportOptions;
+use crate::jobs::publish_targets::PublishRequest;
 use crate::jobs::report::SavedWork;
 use crate::jobs::runtime::block_on;
 use crate::jobs::store_requests::store_options;
@@ -22,7 +21,7 @@ use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::paths::StateDir;
 
-/// A place in a store in which a run may publish.
+/// A place in a store in which a job may publish.
 #[derive(Debug)]
 pub(crate) struct OpenBucket<'o> {
     target: &'o BucketTarget,
@@ -31,43 +30,37 @@ pub(crate) struct OpenBucket<'o> {
 }
 
 impl<'o> OpenBucket<'o> {
-    /// Checks that the run may publish, and reads what is published. `None` if the export has no other place than its
-    /// directory.
+    /// Checks that the job may publish, and reads what is published.
     pub(crate) fn open(
-        options: &'o ExportOptions,
+        target: &'o BucketTarget,
+        request: &PublishRequest<'_>,
         state: &StateDir,
-        fetch: &FetchOptions,
         (events, cancel): (&Events, &CancellationToken),
-    ) -> Result<Option<Self>, ExportError> {
-        let Some(target) = &options.bucket else {
-            return Ok(None);
-        };
+    ) -> Result<Self, ExportError> {
         events.send(Event::Phase("checking the bucket"));
-        let store_options = store_options(Some(fetch));
-        let store = ExportStore::open(&target.url, &store_options)?;
-        let names = options.selection().file_names();
+        let options = store_options(request.fetch);
+        let store = ExportStore::open(&target.url, &options)?;
+        let names = request.selection.file_names();
         let names: Vec<String> = names.chain([FAILURES.to_owned()]).collect();
         let planned = PlannedExport {
             state,
             names: &names,
-            force: options.force,
+            force: request.force,
         };
         let before = block_on(read_before(&store, planned), cancel)?;
-        let Some(before) = before else {
-            return Err(ExportError::Interrupted(SavedWork::Nothing));
-        };
-        Ok(Some(Self {
+        let before = before.ok_or(ExportError::Interrupted(SavedWork::Nothing))?;
+        Ok(Self {
             target,
-            options: store_options,
+            options,
             before,
-        }))
+        })
     }
 
     /// Publishes the export that the directory has.
     pub(crate) fn publish(
         self,
         directory: &OutputDirectory,
-        options: &ExportOptions,
+        request: &PublishRequest<'_>,
         (events, cancel): (&Events, &CancellationToken),
     ) -> Result<(), ExportError> {
         events.send(Event::Phase("uploading"));
@@ -75,7 +68,7 @@ impl<'o> OpenBucket<'o> {
         let manifest = Manifest::published(path)?;
         let rules = PublishRules {
             grace: self.target.grace,
-            max_shrink: options.guard.max_shrink,
+            max_shrink: request.max_shrink,
         };
         let local = LocalExport {
             directory: path,
@@ -92,18 +85,17 @@ impl<'o> OpenBucket<'o> {
     }
 }
 
-/// The line of a check about the place in a store. `None` if the export has no other place than its directory.
+/// The line of a check about the place in a store. `None` if the job has no other place than its directory.
 pub(crate) fn bucket_line(
-    options: &ExportOptions,
-    fetch: &FetchOptions,
-    (events, cancel): (&Events, &CancellationToken),
+    request: &PublishRequest<'_>,
+    signals: (&Events, &CancellationToken),
 ) -> Result<Option<CheckLine>, ExportError> {
-    let Some(target) = &options.bucket else {
+    let Some(target) = &request.targets.bucket else {
         return Ok(None);
     };
-    let state = StateDir::of_output(&options.out);
+    let state = StateDir::of_output(request.out);
     Ok(Some(
-        match OpenBucket::open(options, &state, fetch, (events, cancel)) {
+        match OpenBucket::open(target, request, &state, signals) {
             Err(ExportError::Interrupted(saved)) => return Err(ExportError::Interrupted(saved)),
             Err(error) => CheckLine::failed(CheckName::Output, &error),
             Ok(_) => {
