@@ -89,19 +89,24 @@ pub(crate) fn find_mistake(line: &str, column: &str) -> Option<LineMistake> {
 }
 
 fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
+    let (is_plain, is_numbered) = (is_plain(line), has_digit(line));
+    // Nearly every line. Names of columns have no digit, except one on the command line, and texts for a missing value have
+    // none either.
+    if is_plain && is_numbered && !has_digit(column) {
+        return None;
+    }
     // Quotes and invisible characters would hide a header or a missing value.
     let bare = line.trim_matches(|c| QUOTES.contains(&c) || is_invisible(c));
     let is_header = |name: &str| !name.is_empty() && is_same_name(bare, name);
-    // None of these names has a digit, and nearly every ID has one.
-    let can_be_known = !bare.bytes().any(|byte| byte.is_ascii_digit());
+    let can_be_known = !has_digit(bare);
     if is_header(column) || (can_be_known && HEADERS.iter().any(|name| is_header(name))) {
         return Some(MistakeKind::Header);
     }
     if NULLS.contains(&bare) {
         return Some(MistakeKind::Null);
     }
-    // Headers and nulls are plain too, so they come first. This ends the check of nearly every line.
-    if is_plain(line) {
+    // Headers and nulls are plain too, so they come first.
+    if is_plain {
         return None;
     }
     if line.contains("://") || bare.starts_with("www.") {
@@ -133,6 +138,10 @@ fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
 fn is_plain(line: &str) -> bool {
     line.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn has_digit(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// The ASCII form of a full-width character.

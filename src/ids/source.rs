@@ -9,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::encode::input::Input;
 use crate::ids::error::IdsError;
-use crate::ids::format::{Compression, FileContent, SIGNATURE_BYTES};
+use crate::ids::format::{Compression, FileContent, ListFormat, SIGNATURE_BYTES};
 use crate::ids::shown::shown_path;
 use crate::memory::read_line;
 
@@ -24,6 +24,9 @@ const MAX_COPY_BYTES: u64 = 4 << 30;
 
 /// Bytes that are copied at a time.
 const COPY_BYTES: usize = 64 << 10;
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 256 << 10;
 
 /// Where the bytes of a list come from.
 pub(crate) enum IdSource {
@@ -78,6 +81,18 @@ impl IdSource {
         Ok(Self::File(file))
     }
 
+    /// The size of a list that has nothing but IDs, in bytes; 0 where it is unknown before it is read.
+    pub(crate) fn list_bytes(&self, format: ListFormat) -> usize {
+        let bytes = match (format, self) {
+            (ListFormat::Text | ListFormat::Published, Self::File(file)) => {
+                file.metadata().map_or(0, |metadata| metadata.len())
+            }
+            (ListFormat::Text | ListFormat::Published, Self::Bytes(bytes)) => bytes.len() as u64,
+            _ => 0,
+        };
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
     fn into_read(self) -> Box<dyn Read> {
         match self {
             Self::File(file) => Box::new(file),
@@ -89,7 +104,7 @@ impl IdSource {
     /// The bytes without decompression.
     pub(crate) fn raw(self, file: String) -> ListStream {
         ListStream {
-            reader: Box::new(BufReader::new(self.into_read())),
+            reader: Box::new(BufReader::with_capacity(READ_BYTES, self.into_read())),
             origin: StreamOrigin {
                 file,
                 compression: None,
@@ -121,7 +136,10 @@ impl IdSource {
             head.drain(..BYTE_ORDER_MARK.len());
         }
         Ok(ListStream {
-            reader: Box::new(BufReader::new(Cursor::new(head).chain(reader))),
+            reader: Box::new(BufReader::with_capacity(
+                READ_BYTES,
+                Cursor::new(head).chain(reader),
+            )),
             origin,
         })
     }
