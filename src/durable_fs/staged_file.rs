@@ -18,7 +18,7 @@ use crate::output_error::OutputError;
 pub(crate) const TEMPORARY_PREFIX: &str = ".scale-export-tmp-";
 
 /// Bytes that are buffered before they are hashed and written.
-const BUFFER_BYTES: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// A file that will be published under `name`.
 #[derive(Debug)]

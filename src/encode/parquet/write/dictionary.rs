@@ -5,6 +5,8 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use hashbrown::hash_table::Entry as Slot;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use crate::encode::parquet::write::runs::MAX_NUMBER;
+
 /// Bytes before a value of variable length: its length.
 const LENGTH_BYTES: usize = size_of::<u32>();
 
@@ -37,11 +39,24 @@ struct LastValue {
     end: usize,
 }
 
+/// A value, in few bytes: the dictionaries of a range have hundreds of thousands.
 #[derive(Debug, Clone, Copy)]
 struct DictionaryEntry {
-    /// End of the value in the body.
-    end: usize,
-    hash: u64,
+    /// End of the value in the body. No dictionary page is larger than the format can state.
+    end: u32,
+    /// The upper half of its hash.
+    hash: u32,
+}
+
+impl DictionaryEntry {
+    fn end(self) -> usize {
+        self.end as usize
+    }
+
+    /// The number by which the table finds it.
+    fn slot_hash(self) -> u64 {
+        slot_hash(self.hash)
+    }
 }
 
 impl Dictionary {
@@ -92,13 +107,17 @@ impl Dictionary {
     fn intern_hashed(&mut self, new: &[u8], limit: usize) -> Option<u32> {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(new);
-        let hash = hasher.finish();
+        let [.., a, b, c, d] = hasher.finish().to_le_bytes();
+        let hash = u32::from_le_bytes([a, b, c, d]);
         let (body, entries, prefix) = (&mut self.body, &mut self.entries, self.prefix);
-        let hash_of = |index: u32| entries.get(index as usize).map_or(0, |entry| entry.hash);
+        let entry = |index: u32| entries.get(index as usize).copied();
         let slot = self.table.entry(
-            hash,
-            |index| hash_of(*index) == hash && value(body, entries, prefix, *index) == new,
-            |index| hash_of(*index),
+            slot_hash(hash),
+            |&index| {
+                entry(index).is_some_and(|entry| entry.hash == hash)
+                    && value(body, entries, prefix, index) == new
+            },
+            |&index| entry(index).map_or(0, DictionaryEntry::slot_hash),
         );
         let index = match slot {
             Slot::Occupied(known) => *known.get(),
@@ -107,14 +126,19 @@ impl Dictionary {
                     return None;
                 }
                 let index = u32::try_from(entries.len()).ok()?;
+                if index > MAX_NUMBER {
+                    return None;
+                }
+                let end = u32::try_from(body.len() + prefix + new.len()).ok()?;
+                reserve(body, prefix + new.len());
                 push_plain(new, prefix > 0, body);
-                let end = body.len();
+                reserve(entries, 1);
                 entries.push(DictionaryEntry { end, hash });
                 vacant.insert(index);
                 index
             }
         };
-        let end = entries.get(index as usize)?.end;
+        let end = entries.get(index as usize)?.end();
         let start = end.checked_sub(new.len())?;
         self.last = Some(LastValue { index, start, end });
         Some(index)
@@ -132,11 +156,26 @@ impl Dictionary {
     }
 }
 
+/// Spreads the half of a hash, so that all bits of the number depend on it: the table takes its lowest and its highest.
+fn slot_hash(hash: u32) -> u64 {
+    /// The fractional part of the golden ratio.
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let spread = u64::from(hash).wrapping_mul(SPREAD);
+    spread ^ spread >> u32::BITS
+}
+
+/// Makes room for more items. A quarter more each time, and not twice as many: a worker has hundreds of dictionaries.
+fn reserve<T>(items: &mut Vec<T>, more: usize) {
+    if items.capacity() - items.len() < more {
+        items.reserve_exact(more.max(items.len() / 4));
+    }
+}
+
 fn value<'b>(body: &'b [u8], entries: &[DictionaryEntry], prefix: usize, index: u32) -> &'b [u8] {
     let index = index as usize;
     let before = index.checked_sub(1).and_then(|before| entries.get(before));
-    let start = before.map_or(0, |entry| entry.end) + prefix;
-    let end = entries.get(index).map_or(0, |entry| entry.end);
+    let start = before.map_or(0, |entry| entry.end()) + prefix;
+    let end = entries.get(index).map_or(0, |entry| entry.end());
     body.get(start..end).unwrap_or_default()
 }
 

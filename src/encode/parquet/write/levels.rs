@@ -5,8 +5,8 @@ use crate::encode::parquet::write::raw_page::PageCounts;
 use crate::encode::parquet::write::runs::{Runs, bit_width};
 use crate::tables::column::{ColumnInfo, ColumnType};
 
-/// Runs of levels whose memory is kept for the next column chunk.
-const KEPT_RUNS: usize = 1_024;
+/// Levels whose memory is kept for the next column chunk.
+const KEPT_NUMBERS: usize = 2_048;
 
 /// The levels of the current page of a column.
 #[derive(Debug)]
@@ -88,8 +88,8 @@ impl PageLevels {
 
     /// Frees memory that the next column chunk may not need.
     pub(crate) fn shrink(&mut self) {
-        self.repetition.shrink(KEPT_RUNS);
-        self.definition.shrink(KEPT_RUNS);
+        self.repetition.shrink(KEPT_NUMBERS);
+        self.definition.shrink(KEPT_NUMBERS);
     }
 }
 

@@ -6,8 +6,8 @@ use crate::encode::parquet::write::dictionary::push_plain;
 use crate::encode::parquet::write::runs::Runs;
 use crate::encode::parquet::write::value_range::ValueOrder;
 
-/// Runs of indices whose memory is kept for the next column chunk.
-const KEPT_RUNS: usize = 1_024;
+/// Indices whose memory is kept for the next column chunk.
+const KEPT_NUMBERS: usize = 2_048;
 
 /// Bytes of values whose memory is kept for the next column chunk.
 const KEPT_BYTES: usize = 16 << 10;
@@ -122,6 +122,6 @@ impl OpenPage {
     /// Frees memory that the next column chunk may not need.
     pub(crate) fn shrink(&mut self) {
         self.plain.shrink_to(KEPT_BYTES);
-        self.indices.shrink(KEPT_RUNS);
+        self.indices.shrink(KEPT_NUMBERS);
     }
 }
