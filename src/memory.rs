@@ -31,15 +31,25 @@ pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TryReserv
     Ok(())
 }
 
-/// Reads a line with its line end into `line`. Of a line with more than `max_bytes`, it reads `max_bytes` and one byte
-/// more. Returns the number of bytes; 0 at the end.
+/// Like [`append_line`], after `line` is cleared.
 pub(crate) fn read_line(
     reader: &mut dyn BufRead,
     max_bytes: u64,
     line: &mut Vec<u8>,
 ) -> io::Result<usize> {
     line.clear();
+    append_line(reader, max_bytes, line)
+}
+
+/// Reads a line with its line end to the end of `lines`. Of a line with more than `max_bytes`, it reads `max_bytes` and one byte
+/// more. Returns the number of bytes; 0 at the end.
+pub(crate) fn append_line(
+    reader: &mut dyn BufRead,
+    max_bytes: u64,
+    lines: &mut Vec<u8>,
+) -> io::Result<usize> {
     let most = usize::try_from(max_bytes.saturating_add(1)).unwrap_or(usize::MAX);
+    let mut read = 0;
     loop {
         let bytes = match reader.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -47,12 +57,13 @@ pub(crate) fn read_line(
         };
         let end = memchr::memchr(b'\n', bytes).map(|at| at + 1);
         let part = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
-        let part = part.get(..most - line.len()).unwrap_or(part);
-        append(line, part)?;
+        let part = part.get(..most - read).unwrap_or(part);
+        append(lines, part)?;
         let used = part.len();
         reader.consume(used);
-        if used == 0 || line.ends_with(b"\n") || line.len() == most {
-            return Ok(line.len());
+        read += used;
+        if used == 0 || (read > 0 && lines.ends_with(b"\n")) || read == most {
+            return Ok(read);
         }
     }
 }

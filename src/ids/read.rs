@@ -91,7 +91,6 @@ fn read_source(
     source: IdSource,
 ) -> Result<(), IdsError> {
     let name = list.name.clone();
-    list.ids.reserve(source.list_bytes(format));
     match format {
         // Raw: a published list is never compressed, and its first ID may look like a signature.
         ListFormat::Published => text::read_published_text(list, &mut source.raw(name)),

@@ -9,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::encode::input::Input;
 use crate::ids::error::IdsError;
-use crate::ids::format::{Compression, FileContent, ListFormat, SIGNATURE_BYTES};
+use crate::ids::format::{Compression, FileContent, SIGNATURE_BYTES};
 use crate::ids::shown::shown_path;
 use crate::memory::read_line;
 
@@ -38,6 +38,8 @@ pub(crate) enum IdSource {
 /// The text of a list.
 pub(crate) struct ListStream {
     pub(crate) reader: Box<dyn BufRead>,
+    /// Bytes of the text, where they are known before it is read.
+    size: Option<u64>,
     origin: StreamOrigin,
 }
 
@@ -81,16 +83,13 @@ impl IdSource {
         Ok(Self::File(file))
     }
 
-    /// The size of a list that has nothing but IDs, in bytes; 0 where it is unknown before it is read.
-    pub(crate) fn list_bytes(&self, format: ListFormat) -> usize {
-        let bytes = match (format, self) {
-            (ListFormat::Text | ListFormat::Published, Self::File(file)) => {
-                file.metadata().map_or(0, |metadata| metadata.len())
-            }
-            (ListFormat::Text | ListFormat::Published, Self::Bytes(bytes)) => bytes.len() as u64,
-            _ => 0,
-        };
-        usize::try_from(bytes).unwrap_or(usize::MAX)
+    /// Its size in bytes, where that is known.
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::File(file) => file.metadata().ok().map(|metadata| metadata.len()),
+            Self::Stdin => None,
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+        }
     }
 
     fn into_read(self) -> Box<dyn Read> {
@@ -104,6 +103,7 @@ impl IdSource {
     /// The bytes without decompression.
     pub(crate) fn raw(self, file: String) -> ListStream {
         ListStream {
+            size: self.size(),
             reader: Box::new(BufReader::with_capacity(READ_BYTES, self.into_read())),
             origin: StreamOrigin {
                 file,
@@ -115,6 +115,7 @@ impl IdSource {
     /// The decompressed text without a byte order mark. Standard input is not decompressed.
     pub(crate) fn text(self, file: String) -> Result<ListStream, IdsError> {
         let is_plain = matches!(self, Self::Stdin);
+        let size = self.size();
         let mut origin = StreamOrigin {
             file,
             compression: None,
@@ -136,6 +137,7 @@ impl IdSource {
             head.drain(..BYTE_ORDER_MARK.len());
         }
         Ok(ListStream {
+            size: size.filter(|_| origin.compression.is_none()),
             reader: Box::new(BufReader::with_capacity(
                 READ_BYTES,
                 Cursor::new(head).chain(reader),
@@ -241,6 +243,15 @@ impl ListStream {
         self.reader
             .fill_buf()
             .map_err(|error| self.origin.failed(error))
+    }
+
+    /// About the number of lines, and the bytes of the text, judging by its first lines. Zeros where that is not known.
+    pub(crate) fn expected_lines(&mut self) -> Result<(usize, usize), IdsError> {
+        let size = usize::try_from(self.size.unwrap_or_default()).unwrap_or(usize::MAX);
+        let start = self.bytes()?;
+        let lines = memchr::memchr_iter(b'\n', start).count();
+        let mean = start.len().checked_div(lines).unwrap_or_default();
+        Ok((size.checked_div(mean).unwrap_or_default(), size))
     }
 
     /// The error for a value that does not fit into memory.

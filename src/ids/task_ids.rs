@@ -12,11 +12,11 @@ pub const DEFAULT_COLUMN: &str = "task_id";
 /// The longest ID in bytes. IDs are opaque; the limit only distinguishes them from other data.
 pub const MAX_ID_BYTES: usize = 1024;
 
-/// Bytes of an ID of the API and its line end: 24 hexadecimal digits. Memory is reserved for IDs of this length.
-const USUAL_LINE_BYTES: usize = 25;
+/// The most IDs and bytes that memory is reserved for: a file of something else can be huge.
+const MAX_RESERVED: (usize, usize) = (4 << 20, 128 << 20);
 
-/// The most bytes that memory is reserved for: a file of something else can be huge.
-const MAX_RESERVED_BYTES: usize = 64 << 20;
+/// Bytes of IDs that are hashed or written together.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Distinct IDs in order of first appearance. They are in a few flat allocations: a million IDs cost about 20 MB in
 /// addition to their text.
@@ -166,10 +166,10 @@ impl TaskIds {
         self.duplicates = 0;
     }
 
-    /// Reserves memory for a list of so many bytes. Growing the table of positions would hash all IDs again.
-    pub(crate) fn reserve(&mut self, bytes: usize) {
-        let bytes = bytes.min(MAX_RESERVED_BYTES);
-        let count = bytes / USUAL_LINE_BYTES;
+    /// Reserves memory for more IDs, and for their text in bytes. Growing the table of positions would hash all IDs again.
+    pub(crate) fn reserve(&mut self, count: usize, bytes: usize) {
+        let (most, most_bytes) = MAX_RESERVED;
+        let (count, bytes) = (count.min(most), bytes.min(most_bytes));
         let Self {
             text,
             ends,
@@ -227,8 +227,19 @@ impl TaskIds {
 
     /// All IDs in order, one per line, as an export publishes them. They come in pieces, since a million of them as one
     /// text would need as much memory again.
-    pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.iter().flat_map(|id| [id, "\n"])
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let mut ids = self.iter().peekable();
+        std::iter::from_fn(move || {
+            ids.peek()?;
+            let mut piece = String::with_capacity(PIECE_BYTES + MAX_ID_BYTES);
+            while piece.len() < PIECE_BYTES
+                && let Some(id) = ids.next()
+            {
+                piece.push_str(id);
+                piece.push('\n');
+            }
+            Some(piece)
+        })
     }
 }
 

@@ -15,11 +15,19 @@ const MAX_LINE_BYTES: u64 = 16 * MAX_ID_BYTES as u64;
 /// The start of a comment.
 const COMMENT: char = '#';
 
+/// Reserves memory for the IDs of a list.
+fn reserve(list: &mut ListReader<'_>, stream: &mut ListStream) -> Result<(), IdsError> {
+    let (lines, bytes) = stream.expected_lines()?;
+    list.ids.reserve(lines, bytes);
+    Ok(())
+}
+
 /// Reads a list that people write, with comments, blank lines and mistakes.
 pub(crate) fn read_text(
     list: &mut ListReader<'_>,
     stream: &mut ListStream,
 ) -> Result<(), IdsError> {
+    reserve(list, stream)?;
     each_line(stream, MAX_LINE_BYTES, |line| {
         let position = ListPosition::Line(line.number);
         let text = match std::str::from_utf8(line.bytes) {
@@ -56,6 +64,7 @@ pub(crate) fn read_published_text(
     list: &mut ListReader<'_>,
     stream: &mut ListStream,
 ) -> Result<(), IdsError> {
+    reserve(list, stream)?;
     each_line(stream, MAX_LINE_BYTES, |line| {
         let position = ListPosition::Line(line.number);
         let id = std::str::from_utf8(line.bytes);

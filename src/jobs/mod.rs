@@ -1,7 +1,6 @@
 //! The jobs behind the commands: export, flatten, verify, check, status, report, changes, dry run. A job takes options and
 //! returns a report.
 
-pub mod batch_channel;
 #[cfg(feature = "buckets")]
 pub mod bucket_download;
 #[cfg(feature = "buckets")]

@@ -369,6 +369,7 @@ fn import(
         journal,
         sources: &options.sources,
         keep_secrets: options.keep_secrets,
+        threads: options.threads.max(1),
         events: target.events,
     };
     let run = cancel.child_token();

@@ -120,16 +120,14 @@ impl PendingBlock {
         self.bodies.extend_from_slice(record.body);
     }
 
-    /// Appends the block to `out`, and the locations of its records to `placed`, and becomes empty. `out` begins at the
-    /// offset `at` of the file.
+    /// Appends the block to `out`, and the locations of its records in `out` to `placed`, and becomes empty.
     pub(crate) fn encode(
         &mut self,
         compressor: &mut Compressor,
-        at: u64,
         out: &mut Vec<u8>,
         placed: &mut Vec<Location>,
     ) {
-        let mut offset = at + out.len() as u64;
+        let mut offset = out.len() as u64;
         if !self.heads.is_empty() {
             encode_block(&mut self.heads, &self.ids, &self.bodies, compressor, out);
         }

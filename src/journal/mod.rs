@@ -3,6 +3,7 @@
 pub mod binding;
 pub mod block;
 pub mod block_cache;
+pub mod block_encoder;
 pub mod compressor;
 pub mod decompressor;
 pub mod error;

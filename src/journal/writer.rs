@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::journal::binding::refuse_other;
-use crate::journal::block::{BlockRecord, PendingBlock};
-use crate::journal::compressor::Compressor;
+use crate::journal::block_encoder::{BlockEncoder, EncodedBlocks};
 use crate::journal::error::JournalError;
 use crate::journal::file_head_encoder::{encode_file_head, encode_options};
 use crate::journal::format::{End, JournalOptions, JournalRecord, JournalVersion, RecordKind};
@@ -35,13 +34,8 @@ pub struct Journal {
     log: JournalFile,
     /// Bytes that were written.
     end: u64,
-    /// Whole blocks that are not yet written.
-    buffer: Vec<u8>,
-    /// Where their records are.
-    placed: Vec<Location>,
-    /// Records that are not yet compressed.
-    block: PendingBlock,
-    compressor: Compressor,
+    /// What is not yet written.
+    encoder: BlockEncoder,
     dirty: bool,
 }
 
@@ -66,6 +60,7 @@ impl Journal {
         let file = durable_fs::open(path, Access::Owner).map_err(JournalError::io("open", path))?;
         let mut journal = Self::new(JournalFile::new(path.to_owned(), file));
         let (before, end) = journal.log.read_head()?;
+        journal.encoder = BlockEncoder::new(journal.log.version);
         if let Err(refused) = refuse_other(&journal.log.path, &before, options) {
             if journal.log.has_response(end)? {
                 return Err(refused);
@@ -80,12 +75,9 @@ impl Journal {
 
     fn new(log: JournalFile) -> Self {
         Self {
+            encoder: BlockEncoder::new(log.version),
             log,
             end: 0,
-            buffer: Vec::new(),
-            placed: Vec::new(),
-            block: PendingBlock::default(),
-            compressor: Compressor::default(),
             dirty: false,
         }
     }
@@ -125,41 +117,18 @@ impl Journal {
     /// Appends a record. It is in the file after the next [`flush`](Self::flush), and survives a power loss after the next
     /// [`sync`](Self::sync). Records that are appended between two flushes share blocks.
     pub fn append(&mut self, record: &JournalRecord<'_>) {
-        self.push(&BlockRecord::new(record, self.log.version));
+        self.encoder.append(record);
     }
 
     /// Appends a record of another journal, as [`JournalReader::read`] returns it.
     pub(crate) fn append_copy(&mut self, head: &RecordHead, task_id: &str, body: &[u8]) {
-        let version = self.log.version;
-        self.push(&BlockRecord::copied(head, task_id, body, version));
+        self.encoder.append_copy(head, task_id, body);
     }
 
-    fn push(&mut self, record: &BlockRecord<'_>) {
-        if !self.block.has_room_for(record) {
-            self.end_block();
-        }
-        // A body may be too large for an empty block, and earlier versions have no blocks.
-        if self.block.has_room_for(record) {
-            self.block.push(record);
-            return;
-        }
-        // Without a copy of the body, which may be huge.
-        let offset = self.end + self.buffer.len() as u64;
-        let bytes = record.encode_alone(&mut self.compressor, &mut self.buffer);
-        self.placed.push(Location::new(offset, bytes));
-    }
-
-    /// Compresses the records that wait.
-    fn end_block(&mut self) {
-        let Self {
-            block,
-            compressor,
-            end,
-            buffer,
-            placed,
-            ..
-        } = self;
-        block.encode(compressor, *end, buffer, placed);
+    /// Appends blocks that were encoded in the [version](Self::version) of the journal, for example on another thread.
+    pub(crate) fn append_blocks(&mut self, blocks: EncodedBlocks) {
+        self.encoder.end_block();
+        self.encoder.encoded().append(blocks);
     }
 
     /// Appends a mark, alone in a block, and writes it. Returns where it is.
@@ -200,42 +169,42 @@ impl Journal {
         let created = durable_fs::create(&path, Access::Owner);
         let file = created.map_err(JournalError::io("create", &path))?;
         let options = encode_options(options);
-        let mut journal = Self {
-            buffer: encode_file_head(&options, JournalVersion::LATEST),
-            ..Self::new(JournalFile::new(path, file))
-        };
+        let mut journal = Self::new(JournalFile::new(path, file));
+        journal.encoder.encoded().bytes = encode_file_head(&options, JournalVersion::LATEST);
         journal.flush()?;
         Ok(journal)
     }
 
     /// Whether enough is buffered to be [written](Self::write_blocks).
     pub fn is_full(&self) -> bool {
-        self.buffer.len() >= FULL_BYTES
+        self.encoder.encoded_bytes() >= FULL_BYTES
     }
 
     /// Writes what was appended. Returns where the records are that were not written before, in the order in which they
     /// were appended.
     pub fn flush(&mut self) -> Result<Vec<Location>, JournalError> {
-        self.end_block();
+        self.encoder.end_block();
         self.write_blocks()
     }
 
     /// Writes what was appended, except for a last block that is not full. Returns where the records are, like
     /// [`flush`](Self::flush).
     pub fn write_blocks(&mut self) -> Result<Vec<Location>, JournalError> {
-        if self.buffer.is_empty() {
+        let blocks = self.encoder.encoded();
+        if blocks.bytes.is_empty() {
             return Ok(Vec::new());
         }
         // At a fixed offset, so that a write after a partial failure starts over.
-        durable_fs::write_all_at(&self.log.file, &self.log.path, &self.buffer, self.end)
+        durable_fs::write_all_at(&self.log.file, &self.log.path, &blocks.bytes, self.end)
             .map_err(JournalError::io("write", &self.log.path))?;
-        self.end += self.buffer.len() as u64;
-        self.buffer.clear();
-        if self.buffer.capacity() > KEPT_BYTES {
-            self.buffer = Vec::new();
+        let placed = blocks.take_placed(self.end).collect();
+        self.end += blocks.bytes.len() as u64;
+        blocks.bytes.clear();
+        if blocks.bytes.capacity() > KEPT_BYTES {
+            blocks.bytes = Vec::new();
         }
         self.dirty = true;
-        Ok(std::mem::take(&mut self.placed))
+        Ok(placed)
     }
 
     /// Makes what was appended survive a power loss. Returns where the records are, like [`flush`](Self::flush).

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -424,4 +425,43 @@ fn flatten_in_place_ignores_a_torn_tail() {
         stderr(&output)
     );
     assert_verified(&out);
+}
+
+/// How long a run may take that must not wait forever.
+const LIMIT: Duration = Duration::from_secs(100);
+
+#[test]
+fn a_task_larger_than_the_cache_that_compresses_well_does_not_stop_an_import() {
+    let base = tempfile::tempdir().unwrap();
+    let line = |id: &str, bytes: usize| {
+        let text = "x".repeat(bytes);
+        format!("{{\"task_id\":\"{id}\",\"params\":{{\"text\":\"{text}\"}}}}\n")
+    };
+    // The first waits for the journal, which has too little to write; the others fill the cache meanwhile.
+    let mut lines = line("huge", 5 << 20);
+    lines.extend((0..1_500).map(|number| line(&format!("task_{number}"), 5 << 10)));
+    let source = base.path().join("tasks.jsonl");
+    fs::write(&source, lines).unwrap();
+    let mut tables = Vec::new();
+    for threads in ["1", "2", "8"] {
+        let out = base.path().join(threads);
+        let mut command = program();
+        command.arg("flatten").arg(&source).arg("--out").arg(&out);
+        command.args(["--threads", threads, "--quiet"]);
+        let mut run = command.spawn().unwrap();
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = run.try_wait().unwrap() {
+                break status;
+            }
+            if started.elapsed() > LIMIT {
+                run.kill().unwrap();
+                panic!("--threads {threads} waits forever");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert!(status.success());
+        tables.push(published(&out));
+    }
+    assert!(tables.iter().all(|found| *found == tables[0]));
 }

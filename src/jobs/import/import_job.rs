@@ -2,16 +2,18 @@
 //! compressed.
 
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Events;
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::batch_channel;
 use crate::jobs::error::ExportError;
-use crate::jobs::import::journal_appender::append_all;
+use crate::jobs::import::import_batch::BatchChecker;
+use crate::jobs::import::journal_appender::{WAITING_BATCHES, append_all};
 use crate::jobs::import::journal_source::is_export;
+use crate::jobs::import::ordered_workers::{OrderedWorkers, queue};
 use crate::jobs::import::shared_import::{Feed, ListCloser, ReadEnd, SharedImport};
 use crate::jobs::import::source_reader::SourceReader;
 use crate::jobs::journal_tasks::JournalTasks;
@@ -22,7 +24,6 @@ use crate::jobs::ranges::task_source::{SourceIds, TaskSource};
 use crate::jobs::response_cache::{CacheEnd, ResponseCache};
 use crate::jobs::threads::{join, spawn};
 use crate::journal::writer::Journal;
-use crate::json::parser::Parser;
 
 /// An import into a journal.
 pub(crate) struct Import<'i> {
@@ -30,6 +31,8 @@ pub(crate) struct Import<'i> {
     /// Exports, and files of tasks.
     pub(crate) sources: &'i [PathBuf],
     pub(crate) keep_secrets: bool,
+    /// Threads that check tasks, and encode them for the journal and the tables.
+    pub(crate) threads: usize,
     pub(crate) events: &'i Events,
 }
 
@@ -54,8 +57,8 @@ struct ReadTasks {
     unreadable: u64,
 }
 
-/// Threads of an import beside those that build tables: one reads, and one writes the journal.
-const IMPORT_THREADS: usize = 2;
+/// Of so many threads, one checks tasks and the others build tables, which is about as much work.
+const CHECKING_PART: usize = 2;
 
 impl ReadTasks {
     /// What was imported, when all threads have ended.
@@ -78,7 +81,8 @@ impl Import<'_> {
     /// journal cannot be written.
     pub(crate) fn run(self, run: &CancellationToken) -> Result<Imported, ExportError> {
         let shared = SharedImport::new();
-        let read = self.read(&shared, None, run)?;
+        let checkers = self.threads;
+        let read = self.read(&shared, checkers, None, run)?;
         Ok(read.imported(shared))
     }
 
@@ -91,7 +95,8 @@ impl Import<'_> {
     ) -> Result<(Imported, Option<BuiltTables>), ExportError> {
         let shared = SharedImport::new();
         let build = run.child_token();
-        let workers = target.workers.saturating_sub(IMPORT_THREADS).max(1);
+        let checkers = (self.threads / CHECKING_PART).max(1);
+        let workers = self.threads.saturating_sub(checkers).max(1);
         let target = TableTarget { workers, ..target };
         let cache = if workers == 1 {
             // A single worker must not fall behind: reading responses back takes longer than waiting for it.
@@ -124,7 +129,7 @@ impl Import<'_> {
                     shared: &shared,
                     feed: Some(feed),
                 };
-                self.read(&shared, Some(feed), run)
+                self.read(&shared, checkers, Some(feed), run)
             };
             Ok::<_, ExportError>((read, join(builder)))
         })?;
@@ -136,25 +141,32 @@ impl Import<'_> {
     fn read(
         self,
         shared: &SharedImport,
+        checkers: usize,
         feed: Option<Feed<'_>>,
         run: &CancellationToken,
     ) -> Result<ReadTasks, ExportError> {
         let journal = self.journal;
+        let (end, batches) = queue();
+        let keep_secrets = self.keep_secrets;
+        let checker = || {
+            let mut checker = BatchChecker::new(keep_secrets);
+            move |batch| checker.check(batch)
+        };
         thread::scope(|scope| {
-            let (appends, records) = batch_channel::channel();
+            let workers = OrderedWorkers::start(scope, (end, &batches), checkers, &checker)?;
+            let (appends, records) = sync_channel(WAITING_BATCHES);
             let appender = spawn(scope, move || {
                 let _closer = ListCloser(shared);
                 append_all(journal, &records, &shared.index).inspect_err(|_| run.cancel())
             })?;
             let mut reading = SourceReader {
+                workers,
                 appends,
                 shared,
                 run,
-                keep_secrets: self.keep_secrets,
                 events: self.events,
                 has_response: Vec::new(),
                 order: (self.sources.iter().any(|source| is_export(source))).then(TaskIds::default),
-                parser: Parser::default(),
                 feed,
                 duplicates: 0,
                 unreadable: 0,
@@ -164,6 +176,7 @@ impl Import<'_> {
                 reading.all(self.sources)
             };
             let SourceReader {
+                workers,
                 appends,
                 order,
                 duplicates,
@@ -171,6 +184,7 @@ impl Import<'_> {
                 ..
             } = reading;
             drop(appends);
+            workers.end();
             // Of two errors, the one that caused the other is reported.
             let journal = join(appender)?;
             read?;

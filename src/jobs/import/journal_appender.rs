@@ -1,96 +1,62 @@
 //! The thread of an import that writes the journal.
 
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
-use crate::api::task_response::TaskBody;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::{IndexUpdate, SharedIndex};
-use crate::jobs::journal_writer::unix_millis;
-use crate::journal::format::{BodyDigest, FLAG_FINAL, JournalRecord, RecordKind};
+use crate::journal::block_encoder::EncodedBlocks;
+use crate::journal::format::{BodyDigest, RecordKind};
 use crate::journal::index::StoredResponse;
 use crate::journal::location::Location;
-use crate::journal::record_head::RecordHead;
 use crate::journal::writer::Journal;
 
-/// A record to append to the journal, and the position of its ID.
-pub(crate) struct ImportedRecord {
-    pub(crate) position: usize,
-    pub(crate) content: ImportedContent,
+/// Batches that may wait for the journal.
+pub(crate) const WAITING_BATCHES: usize = 2;
+
+/// How long the journal's thread waits for more before it writes what it has: a thread that builds tables can wait for a
+/// response that only the journal has, while the thread that reads waits for it.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// The records of a batch, and the blocks that they are in.
+pub(crate) struct AppendedBatch {
+    pub(crate) records: Vec<AppendedImport>,
+    pub(crate) blocks: EncodedBlocks,
 }
 
-/// A record without its position.
-pub(crate) enum ImportedContent {
-    Task {
-        task_id: String,
-        body: TaskBody,
-        digest: BodyDigest,
-        is_final: bool,
-    },
-    /// A record of another journal.
-    Copy {
-        head: RecordHead,
-        task_id: String,
-        body: Vec<u8>,
-    },
+/// A record whose place in the journal is not yet known.
+pub(crate) struct AppendedImport {
+    /// The position of its ID. `None` if the list is full, which leaves the record unused.
+    pub(crate) position: Option<usize>,
+    pub(crate) kind: RecordKind,
+    pub(crate) digest: Option<BodyDigest>,
 }
 
-/// The journal's thread: appends all records, updates the index, and syncs the journal.
+/// The journal's thread: appends all blocks, updates the index, and syncs the journal.
 pub(crate) fn append_all(
     mut journal: Journal,
-    records: &Receiver<Vec<ImportedRecord>>,
+    batches: &Receiver<AppendedBatch>,
     index: &SharedIndex,
 ) -> Result<Journal, ExportError> {
     let mut appended = Vec::new();
-    for ImportedRecord { position, content } in records.iter().flatten() {
-        let (kind, digest) = match &content {
-            ImportedContent::Task { digest, .. } => (RecordKind::Response, Some(*digest)),
-            ImportedContent::Copy { head, .. } => (head.kind, head.digest()),
-        };
-        appended.push(AppendedImport {
-            position,
-            kind,
-            digest,
-        });
-        append(&mut journal, content);
-        if journal.is_full() {
-            let locations = journal.write_blocks()?;
-            index.set(&updates(&mut appended, locations));
+    loop {
+        match batches.recv_timeout(IDLE) {
+            Ok(AppendedBatch { records, blocks }) => {
+                appended.extend(records);
+                journal.append_blocks(blocks);
+                if !journal.is_full() {
+                    continue;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
+        let locations = journal.write_blocks()?;
+        index.set(&updates(&mut appended, locations));
     }
     let locations = journal.sync()?;
     index.set(&updates(&mut appended, locations));
     Ok(journal)
-}
-
-fn append(journal: &mut Journal, content: ImportedContent) {
-    match content {
-        ImportedContent::Task {
-            task_id,
-            body,
-            digest,
-            is_final,
-        } => journal.append(&JournalRecord {
-            kind: RecordKind::Response,
-            flags: if is_final { FLAG_FINAL } else { 0 },
-            attempts: 0,
-            time: unix_millis(),
-            task_id: &task_id,
-            body: &body,
-            digest: Some(digest),
-        }),
-        ImportedContent::Copy {
-            head,
-            task_id,
-            body,
-        } => journal.append_copy(&head, &task_id, &body),
-    }
-}
-
-/// A record that was appended, and whose place is not yet known.
-struct AppendedImport {
-    position: usize,
-    kind: RecordKind,
-    digest: Option<BodyDigest>,
 }
 
 /// The updates of the index for records that were written, in their order.
@@ -98,7 +64,9 @@ fn updates(
     appended: &mut Vec<AppendedImport>,
     locations: Vec<Location>,
 ) -> Vec<(usize, IndexUpdate)> {
-    let records = appended.drain(..locations.len()).zip(locations);
+    let records = appended
+        .drain(..locations.len().min(appended.len()))
+        .zip(locations);
     // Nothing is fetched into this journal, so it does not matter what is final or fails with any key.
     let update = |(record, location): (AppendedImport, Location)| {
         let update = match record.kind {
@@ -112,7 +80,7 @@ fn updates(
                 digest: record.digest,
             }),
         };
-        (record.position, update)
+        Some((record.position?, update))
     };
-    records.map(update).collect()
+    records.filter_map(update).collect()
 }

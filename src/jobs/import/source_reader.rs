@@ -1,26 +1,28 @@
-//! The thread of an import that reads the sources.
+//! The thread of an import that reads the sources, and takes what other threads have checked.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
-use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::body_check::{KEPT_BYTES, check_task};
+use crate::api::body_check::KEPT_BYTES;
 use crate::api::body_error::BodyError;
-use crate::api::body_text::BodyText;
+use crate::api::task_response::TaskResponse;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
-use crate::jobs::batch_channel::BatchSender;
 use crate::jobs::error::ExportError;
-use crate::jobs::import::journal_appender::{ImportedContent, ImportedRecord};
+use crate::jobs::import::import_batch::{BadLine, CheckedBatch, CheckedItem, ImportBatch};
+use crate::jobs::import::journal_appender::{AppendedBatch, AppendedImport};
 use crate::jobs::import::journal_source::{ReadJournal, is_export, list_of, read_journal};
+use crate::jobs::import::ordered_workers::OrderedWorkers;
 use crate::jobs::import::shared_import::{Feed, SharedImport};
 use crate::jobs::read_ahead::open;
 use crate::jobs::source_error::SourceError;
 use crate::journal::format::RecordKind;
-use crate::json::parser::Parser;
-use crate::memory::read_line;
+use crate::memory::append_line;
 use crate::state::lock::Lock;
 use crate::state::paths::StateDir;
 
@@ -30,35 +32,29 @@ const MAX_LINE_BYTES: u64 = 1 << 30;
 /// The maximum number of invalid lines that are reported one by one.
 const MAX_REPORTED_LINES: u64 = 10;
 
-/// Why a line is not a valid task.
-#[derive(Debug, Error)]
-enum BadLine {
-    #[error("it is over 1 GiB long")]
-    TooLong,
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    #[error(transparent)]
-    Id(#[from] InvalidId),
-}
+/// The byte order mark of UTF-8, which a file of lines may begin with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The threads that check batches.
+pub(crate) type CheckWorkers<'s> = OrderedWorkers<'s, ImportBatch, CheckedBatch>;
 
 /// The reading thread.
-pub(crate) struct SourceReader<'e> {
-    pub(crate) appends: BatchSender<ImportedRecord>,
+pub(crate) struct SourceReader<'s, 'e> {
+    pub(crate) workers: CheckWorkers<'s>,
+    pub(crate) appends: SyncSender<AppendedBatch>,
     pub(crate) shared: &'e SharedImport,
     /// Cancelled by the user, and by the journal or the tables when they cannot go on.
     pub(crate) run: &'e CancellationToken,
-    pub(crate) keep_secrets: bool,
     pub(crate) events: &'e Events,
     /// Whether each of the IDs has a response.
     pub(crate) has_response: Vec<bool>,
     pub(crate) order: Option<TaskIds>,
-    pub(crate) parser: Parser,
     pub(crate) feed: Option<Feed<'e>>,
     pub(crate) duplicates: u64,
     pub(crate) unreadable: u64,
 }
 
-impl SourceReader<'_> {
+impl SourceReader<'_, '_> {
     /// Reads all sources, until the run is cancelled.
     pub(crate) fn all(&mut self, sources: &[PathBuf]) -> Result<(), ExportError> {
         for source in sources {
@@ -73,20 +69,84 @@ impl SourceReader<'_> {
             }
             read?;
         }
-        // A receiver that is gone has cancelled the run and reports why.
-        let _ = self.appends.flush();
         Ok(())
     }
 
-    /// Passes a record to the journal's thread. It counts for this ID unless a later one follows. Returns whether the ID
-    /// came before.
-    fn append(
-        &mut self,
-        task_id: &str,
-        kind: RecordKind,
-        content: ImportedContent,
-        bytes: usize,
-    ) -> Result<InsertedId, InvalidId> {
+    /// Passes a batch on to be checked, after others have been taken that are in the way. Returns an empty one.
+    fn pass(&mut self, batch: ImportBatch, name: &Arc<str>) -> Result<ImportBatch, ExportError> {
+        while self.workers.is_full() {
+            self.take_next()?;
+        }
+        if !batch.is_empty() {
+            let bytes = batch.bytes();
+            self.workers.add(batch, bytes);
+        }
+        Ok(ImportBatch::new(Arc::clone(name)))
+    }
+
+    /// Passes the last batch of a source on, and takes all that were checked.
+    fn finish(&mut self, batch: ImportBatch, name: &Arc<str>) -> Result<(), ExportError> {
+        self.pass(batch, name)?;
+        while self.take_next()? {}
+        Ok(())
+    }
+
+    /// Takes the next batch that was checked: its IDs get their positions. Returns whether there was one.
+    fn take_next(&mut self) -> Result<bool, ExportError> {
+        let Some(CheckedBatch {
+            name,
+            items,
+            blocks,
+        }) = self.workers.next()
+        else {
+            return Ok(false);
+        };
+        let mut records = Vec::new();
+        let mut responses = Vec::new();
+        for item in items {
+            match item {
+                CheckedItem::Task(response) => {
+                    let kind = RecordKind::Response;
+                    let inserted = self.insert(&response.task_id, kind);
+                    records.push(AppendedImport {
+                        position: inserted.ok().map(|inserted| inserted.position),
+                        kind,
+                        digest: response.digest,
+                    });
+                    if let Ok(inserted) = inserted {
+                        responses.push((inserted, response));
+                    }
+                }
+                CheckedItem::Copy {
+                    task_id,
+                    kind,
+                    digest,
+                } => {
+                    let inserted = self.insert(&task_id, kind);
+                    records.push(AppendedImport {
+                        position: inserted.ok().map(|inserted| inserted.position),
+                        kind,
+                        digest,
+                    });
+                }
+                CheckedItem::Bad { number, cause } => match cause {
+                    BadLine::Body(BodyError::NoMemory) => {
+                        return Err(no_memory(&name, number));
+                    }
+                    cause => self.skip_line(&name, number, &cause),
+                },
+            }
+        }
+        // A receiver that is gone has cancelled the run and reports why.
+        let _ = self.appends.send(AppendedBatch { records, blocks });
+        for (inserted, response) in responses {
+            self.task(inserted, response);
+        }
+        Ok(true)
+    }
+
+    /// Gives an ID its position. Every ID was checked, so an error says that the list is full.
+    fn insert(&mut self, task_id: &str, kind: RecordKind) -> Result<InsertedId, InvalidId> {
         let inserted = self.shared.ids.insert(task_id)?;
         let position = inserted.position;
         if inserted.is_new {
@@ -96,14 +156,39 @@ impl SourceReader<'_> {
         if let Some(has_response) = self.has_response.get_mut(position) {
             *has_response |= kind == RecordKind::Response;
         }
-        let append = ImportedRecord { position, content };
-        // A receiver that is gone has cancelled the run, which ends the loop that calls this.
-        let _ = self.appends.push(append, bytes);
         let done = position + 1;
         if inserted.is_new && done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
             self.events.send(Event::Progress { done, total: None });
         }
         Ok(inserted)
+    }
+
+    /// Takes a task of a line. It counts for its ID unless a later one follows.
+    fn task(&mut self, inserted: InsertedId, response: TaskResponse) {
+        let task_id = response.task_id.as_str();
+        if let Some(note) = &response.note {
+            self.events
+                .send(Event::Warning(format!("task {task_id}: {note}")));
+        }
+        self.duplicates += u64::from(!inserted.is_new);
+        if let Some(order) = &mut self.order {
+            // The ID is valid: it has a position.
+            let _ = order.insert(task_id);
+        }
+        self.feed = self.feed.filter(|feed| {
+            if !inserted.is_new {
+                feed.build.cancel();
+                feed.cache.close();
+            }
+            inserted.is_new
+        });
+        match self.feed {
+            Some(feed) if feed.cache.is_in_order() => {
+                feed.cache.keep_next(inserted.position, response);
+            }
+            Some(feed) => feed.cache.keep(inserted.position, response),
+            None => {}
+        }
     }
 
     /// Copies what counts from the journal of another export.
@@ -123,6 +208,9 @@ impl SourceReader<'_> {
                 let _ = order.insert(task_id);
             }
         }
+        let name: Arc<str> = directory.display().to_string().into();
+        let mut batch = ImportBatch::new(Arc::clone(&name));
+        // All earlier sources were taken.
         for (task_id, entry) in tasks.ids.iter().zip(tasks.journal.iter()) {
             let place = self.shared.ids.position(task_id);
             let has_come = place.and_then(|place| self.has_response.get(place));
@@ -130,82 +218,61 @@ impl SourceReader<'_> {
             if entry.response().is_none() && has_come.copied().unwrap_or_default() {
                 continue;
             }
-            let response = entry.response().map(|at| (RecordKind::Response, at));
-            let failure = entry.failure().map(|at| (RecordKind::Failure, at));
-            for (kind, location) in response.into_iter().chain(failure) {
+            let (response, failure) = (entry.response(), entry.failure());
+            for location in response.into_iter().chain(failure) {
                 let mut body = Vec::new();
                 let head = reader.read(task_id, location, &mut body)?;
-                let bytes = body.len();
-                if bytes > KEPT_BYTES {
+                if body.len() > KEPT_BYTES {
                     reader.shrink();
                 }
-                let copy = ImportedContent::Copy {
-                    head,
-                    task_id: task_id.to_owned(),
-                    body,
-                };
-                // Every ID of a journal is valid.
-                let _ = self.append(task_id, kind, copy, bytes);
+                batch.add_copy(head, task_id, body);
+            }
+            if batch.is_full() {
+                batch = self.pass(batch, &name)?;
             }
             if self.run.is_cancelled() {
                 break;
             }
         }
-        Ok(())
+        self.finish(batch, &name)
     }
 
     /// Reads tasks, one per line. Reports and skips lines that are not valid tasks.
     fn lines(&mut self, source: &Path) -> Result<(), ExportError> {
-        let name = source.display().to_string();
+        let name: Arc<str> = source.display().to_string().into();
         let run = self.run;
         let failed = |error: io::Error| ExportError::Source {
-            name: name.clone(),
+            name: name.to_string(),
             cause: SourceError::Io(error),
         };
         let mut reader = open(source, run).map_err(failed)?;
-        let mut line = Vec::new();
+        let mut batch = ImportBatch::new(Arc::clone(&name));
         for number in 1_u64.. {
-            if line.capacity() > KEPT_BYTES {
-                line = Vec::new();
-                self.parser = Parser::default();
-            }
-            let no_memory = || ExportError::LineMemory {
-                name: name.clone(),
-                line: number,
-            };
-            let read = read_line(&mut *reader, MAX_LINE_BYTES, &mut line);
-            let read = match read {
-                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(no_memory()),
+            let text = batch.text();
+            let start = text.len();
+            let read = match append_line(&mut *reader, MAX_LINE_BYTES, text) {
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    return Err(no_memory(&name, number));
+                }
                 read => read.map_err(failed)?,
             };
             if read == 0 || run.is_cancelled() {
                 break;
             }
-            let is_too_long = read as u64 > MAX_LINE_BYTES;
-            if is_too_long {
+            if read as u64 > MAX_LINE_BYTES {
                 reader.skip_until(b'\n').map_err(failed)?;
-                line.clear();
-            }
-            let text = match number {
-                1 => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line),
-                _ => &line,
-            };
-            let text = text.trim_ascii();
-            if text.is_empty() && !is_too_long {
-                continue;
-            }
-            let done = if is_too_long {
-                Err(BadLine::TooLong)
+                batch.add_too_long(number, start);
             } else {
-                self.task(text)
-            };
-            match done {
-                Ok(()) => {}
-                Err(BadLine::Body(BodyError::NoMemory)) => return Err(no_memory()),
-                Err(cause) => self.skip_line(&name, number, &cause),
+                let line = trimmed(text, start, number == 1);
+                if !line.is_empty() {
+                    batch.add_line(number, line);
+                }
+            }
+            if batch.is_full() {
+                batch = self.pass(batch, &name)?;
             }
         }
-        Ok(())
+        self.finish(batch, &name)
     }
 
     /// Reports a line that is not a valid task.
@@ -216,46 +283,24 @@ impl SourceReader<'_> {
             self.events.send(Event::Warning(text));
         }
     }
+}
 
-    /// Appends a task.
-    fn task(&mut self, body: &[u8]) -> Result<(), BadLine> {
-        let body = BodyText::copy(body)?;
-        let mut response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
-        // Once, for the journal and for the digests of the publication.
-        let digest = response.sha256();
-        response.digest = Some(digest);
-        let task_id = response.task_id.as_str();
-        if let Some(note) = &response.note {
-            self.events
-                .send(Event::Warning(format!("task {task_id}: {note}")));
-        }
-        let append = ImportedContent::Task {
-            task_id: task_id.to_owned(),
-            body: response.body.clone(),
-            digest,
-            is_final: response.is_final,
-        };
-        let bytes = response.body.len();
-        let inserted = self.append(task_id, RecordKind::Response, append, bytes)?;
-        self.duplicates += u64::from(!inserted.is_new);
-        if let Some(order) = &mut self.order {
-            // The ID is valid: it was appended.
-            let _ = order.insert(task_id);
-        }
-        self.feed = self.feed.filter(|feed| {
-            if !inserted.is_new {
-                feed.build.cancel();
-                feed.cache.close();
-            }
-            inserted.is_new
-        });
-        match self.feed {
-            Some(feed) if feed.cache.is_in_order() => {
-                feed.cache.keep_next(inserted.position, response);
-            }
-            Some(feed) => feed.cache.keep(inserted.position, response),
-            None => {}
-        }
-        Ok(())
+fn no_memory(name: &str, line: u64) -> ExportError {
+    ExportError::LineMemory {
+        name: name.to_owned(),
+        line,
     }
+}
+
+/// The place of the last line, which begins at an offset, without white space around it. The first line of a file may begin
+/// with a byte order mark.
+fn trimmed(text: &[u8], start: usize, is_first: bool) -> Range<usize> {
+    let line = text.get(start..).unwrap_or_default();
+    let line = match line.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) if is_first => rest,
+        _ => line,
+    };
+    let line = line.trim_ascii_start();
+    let start = text.len() - line.len();
+    start..start + line.trim_ascii_end().len()
 }

@@ -1,0 +1,103 @@
+//! Encodes records into blocks, on any thread.
+
+use crate::journal::block::{BlockRecord, PendingBlock};
+use crate::journal::compressor::Compressor;
+use crate::journal::format::{JournalRecord, JournalVersion};
+use crate::journal::location::Location;
+use crate::journal::record_head::RecordHead;
+
+/// Whole blocks, and where their records are.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedBlocks {
+    pub(crate) bytes: Vec<u8>,
+    /// From the first of the bytes, in the order of the records.
+    placed: Vec<Location>,
+}
+
+impl EncodedBlocks {
+    /// Moves other blocks behind these.
+    pub(crate) fn append(&mut self, mut others: Self) {
+        let at = self.bytes.len() as u64;
+        self.placed.extend(others.take_placed(at));
+        if self.bytes.is_empty() {
+            self.bytes = others.bytes;
+        } else {
+            self.bytes.extend_from_slice(&others.bytes);
+        }
+    }
+
+    /// Takes out where the records are in a file that has the blocks at an offset.
+    pub(crate) fn take_placed(&mut self, at: u64) -> impl Iterator<Item = Location> {
+        let placed = std::mem::take(&mut self.placed).into_iter();
+        placed.map(move |place| Location::new(at + place.offset(), place.bytes()))
+    }
+}
+
+/// Encodes records of one version of the format.
+#[derive(Debug)]
+pub(crate) struct BlockEncoder {
+    version: JournalVersion,
+    /// Records that are not yet compressed.
+    block: PendingBlock,
+    compressor: Compressor,
+    encoded: EncodedBlocks,
+}
+
+impl BlockEncoder {
+    pub(crate) fn new(version: JournalVersion) -> Self {
+        Self {
+            version,
+            block: PendingBlock::default(),
+            compressor: Compressor::default(),
+            encoded: EncodedBlocks::default(),
+        }
+    }
+
+    /// Adds a record. Those between two calls of [`end_block`](Self::end_block) share blocks.
+    pub(crate) fn append(&mut self, record: &JournalRecord<'_>) {
+        self.push(&BlockRecord::new(record, self.version));
+    }
+
+    /// Adds a record of another journal.
+    pub(crate) fn append_copy(&mut self, head: &RecordHead, task_id: &str, body: &[u8]) {
+        self.push(&BlockRecord::copied(head, task_id, body, self.version));
+    }
+
+    fn push(&mut self, record: &BlockRecord<'_>) {
+        if !self.block.has_room_for(record) {
+            self.end_block();
+        }
+        // A body may be too large for an empty block, and earlier versions have no blocks.
+        if self.block.has_room_for(record) {
+            self.block.push(record);
+            return;
+        }
+        // Without a copy of the body, which may be huge.
+        let EncodedBlocks { bytes, placed } = &mut self.encoded;
+        let offset = bytes.len() as u64;
+        let size = record.encode_alone(&mut self.compressor, bytes);
+        placed.push(Location::new(offset, size));
+    }
+
+    /// Compresses the records that wait.
+    pub(crate) fn end_block(&mut self) {
+        let EncodedBlocks { bytes, placed } = &mut self.encoded;
+        self.block.encode(&mut self.compressor, bytes, placed);
+    }
+
+    /// Bytes of the blocks that are complete.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.encoded.bytes.len()
+    }
+
+    /// The blocks that are complete.
+    pub(crate) fn encoded(&mut self) -> &mut EncodedBlocks {
+        &mut self.encoded
+    }
+
+    /// Compresses the records that wait, and takes all blocks out.
+    pub(crate) fn finish(&mut self) -> EncodedBlocks {
+        self.end_block();
+        std::mem::take(&mut self.encoded)
+    }
+}
