@@ -298,6 +298,23 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_lines_is_estimated_before_a_file_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.txt");
+        let text: String = (100_000..200_000)
+            .map(|id| format!("task_{id}\n"))
+            .collect();
+        std::fs::write(&path, &text).unwrap();
+        let expected = |source: IdSource| source.text(String::new()).unwrap().expected_lines();
+        let found = expected(IdSource::open(&path).unwrap()).unwrap();
+        assert_eq!(found, (100_000, text.len()));
+        // Neither the size nor the length of a compressed line is known.
+        let compressed = IdSource::Bytes(gzip(text.as_bytes()).into());
+        assert_eq!(expected(compressed).unwrap().1, 0);
+        assert_eq!(expected(IdSource::Bytes(Bytes::new())).unwrap(), (0, 0));
+    }
+
+    #[test]
     fn names_are_escaped_for_the_terminal() {
         let error = read_ids(&["/nonexistent/\u{1b}[31m\u{202e}.csv".into()], &[], "").unwrap_err();
         let error = error.to_string();

@@ -1,6 +1,6 @@
 //! Opens a list and decompresses it. Refuses content that is neither UTF-8 nor Parquet.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek as _, Write as _};
 use std::path::Path;
 
@@ -24,6 +24,9 @@ const MAX_COPY_BYTES: u64 = 4 << 30;
 
 /// Bytes that are copied at a time.
 const COPY_BYTES: usize = 64 << 10;
+
+/// Bytes of a file that show how long its lines are.
+const SAMPLE_BYTES: u64 = 64 << 10;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 256 << 10;
@@ -86,7 +89,10 @@ impl IdSource {
     /// Its size in bytes, where that is known.
     fn size(&self) -> Option<u64> {
         match self {
-            Self::File(file) => file.metadata().ok().map(|metadata| metadata.len()),
+            Self::File(file) => {
+                let metadata = file.metadata().ok().filter(Metadata::is_file);
+                metadata.map(|metadata| metadata.len())
+            }
             Self::Stdin => None,
             Self::Bytes(bytes) => Some(bytes.len() as u64),
         }
@@ -136,8 +142,15 @@ impl IdSource {
         if head.starts_with(BYTE_ORDER_MARK) {
             head.drain(..BYTE_ORDER_MARK.len());
         }
+        let size = size.filter(|_| origin.compression.is_none());
+        if size.is_some() {
+            // Enough to judge the length of its lines. A pipe may have nothing more for a while.
+            let mut start = reader.by_ref().take(SAMPLE_BYTES);
+            let read = start.read_to_end(&mut head);
+            read.map_err(|error| origin.failed(error))?;
+        }
         Ok(ListStream {
-            size: size.filter(|_| origin.compression.is_none()),
+            size,
             reader: Box::new(BufReader::with_capacity(
                 READ_BYTES,
                 Cursor::new(head).chain(reader),
