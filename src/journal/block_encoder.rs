@@ -19,7 +19,8 @@ impl EncodedBlocks {
     pub(crate) fn append(&mut self, mut others: Self) {
         let at = self.bytes.len() as u64;
         self.placed.extend(others.take_placed(at));
-        if self.bytes.is_empty() {
+        // A huge block is not copied; others fill the buffer, which is used again.
+        if self.bytes.is_empty() && self.bytes.capacity() < others.bytes.len() {
             self.bytes = others.bytes;
         } else {
             self.bytes.extend_from_slice(&others.bytes);
