@@ -1,6 +1,7 @@
 //! What the state remembers of the last publication in a store, so that a run repeats only what was interrupted.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +25,19 @@ pub(crate) struct BucketRecord {
 }
 
 impl BucketRecord {
-    /// The record for a place. A missing, damaged or other record is an empty one: the run then copies all objects.
+    /// The record of a publication at a place. `None` if the state has none, or one that is damaged.
+    pub(crate) fn find(state: &StateDir, url: &str) -> io::Result<Option<Self>> {
+        let text = match durable_fs::read_small(&state.bucket(), MAX_RECORD_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let record = serde_json::from_slice::<Self>(&text).ok();
+        Ok(record.filter(|record| record.url == url && !record.manifest.is_empty()))
+    }
+
+    /// The record for a place. A missing, unreadable or other record is an empty one: the run then copies all objects.
     pub(crate) fn read(state: &StateDir, url: &str) -> Self {
-        let text = durable_fs::read_small(&state.bucket(), MAX_RECORD_BYTES);
-        let record = text
-            .ok()
-            .and_then(|text| serde_json::from_slice::<Self>(&text).ok());
-        let record = record.filter(|record| record.url == url);
+        let record = Self::find(state, url).ok().flatten();
         record.unwrap_or_else(|| Self {
             url: url.to_owned(),
             ..Self::default()

@@ -75,6 +75,8 @@ pub(crate) struct PublishRules {
     pub(crate) grace: Duration,
     /// Tasks of the export in the store that may disappear.
     pub(crate) max_shrink: Allowance,
+    /// Where the responses come from.
+    pub(crate) responses: ResponseSource,
 }
 
 /// What a run knows before it reads a store.
@@ -170,7 +172,7 @@ pub(crate) async fn publish_in_store(
         // Another run published there, or none did: nothing is known of the copies but their names.
         record.copies.values_mut().for_each(String::clear);
         let exported = published.map_or(0, |published| published.content.manifest.ids.exported);
-        refuse_shrink(local.manifest, exported, rules.max_shrink)?;
+        refuse_shrink(local.manifest, exported, rules)?;
     }
     let next = BucketManifest::of_directory(local.manifest, &before.taken);
     let mut publication = StorePublication {
@@ -185,15 +187,15 @@ pub(crate) async fn publish_in_store(
 }
 
 /// Applies the guard to an export that this state did not publish, by the numbers of tasks: it does not have their IDs.
-fn refuse_shrink(next: &Manifest, before: u64, allowed: Allowance) -> Result<(), BucketError> {
+fn refuse_shrink(next: &Manifest, before: u64, rules: PublishRules) -> Result<(), BucketError> {
     let shrink = Shrink {
         before,
         missing: before.saturating_sub(next.ids.exported),
     };
     let requested = next.ids.requested;
     Ok(check_shrink(
-        allowed,
-        ResponseSource::Api,
+        rules.max_shrink,
+        rules.responses,
         requested,
         shrink,
     )?)

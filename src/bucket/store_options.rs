@@ -13,6 +13,12 @@ const MAX_RETRIES: u32 = 8;
 /// How long a request is retried. Its signature is valid for 15 minutes.
 const RETRY_TIMEOUT: Duration = Duration::from_mins(3);
 
+/// The variable of `--allow-http`. Commands without this option read it too.
+const ALLOW_HTTP: &str = "SCALE_EXPORT_ALLOW_HTTP";
+
+/// Values of a variable that is set.
+const SET: [&str; 4] = ["1", "true", "yes", "on"];
+
 /// How requests to a store are sent.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -31,12 +37,13 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// The options without any from the command line. Reads the CA certificates that variables name.
+    /// The options without any from the command line. Reads the CA certificates that variables name, and whether plain HTTP is
+    /// allowed.
     pub(crate) fn of_environment() -> Self {
         Self {
             ca_file: None,
             authorities: Authorities::read(),
-            allow_http: false,
+            allow_http: std::env::var(ALLOW_HTTP).is_ok_and(|value| SET.contains(&value.as_str())),
             connect_timeout: CONNECT_TIMEOUT,
             max_retries: MAX_RETRIES,
             retry_timeout: RETRY_TIMEOUT,

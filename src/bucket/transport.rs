@@ -72,7 +72,9 @@ pub(crate) enum RequestFailure {
     #[error("there are no credentials, and the service for them at {0} cannot be reached")]
     Metadata(String),
     /// Plain HTTP to a host other than this machine.
-    #[error("the endpoint `http://{0}` is not encrypted; use https, or allow it with --allow-http")]
+    #[error(
+        "the endpoint `http://{0}` is not encrypted; use https, or allow it with --allow-http or SCALE_EXPORT_ALLOW_HTTP=1"
+    )]
     PlainHttp(String),
     /// A proxy or a certificate cannot be used, or the URL is not valid.
     #[error("{0}")]

@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// Print what an export holds and how its last run ended
     #[command(after_long_help = help::STATUS)]
     Status(StatusArgs),
-    /// Rebuild tables from raw responses, without the network
+    /// Rebuild tables from raw responses, without requests to the API
     #[command(after_long_help = help::FLATTEN)]
     Flatten(Box<FlattenArgs>),
     /// Merge the exports of shards into the export of one run
@@ -531,7 +531,7 @@ pub(crate) struct CombineArgs {
     /// Directories of all shards, in any order
     #[arg(value_name = "SHARD", required = true)]
     pub(crate) shards: Vec<PathBuf>,
-    /// Output directory
+    /// Output directory, or the URL of a bucket
     #[arg(
         short,
         long,
@@ -566,7 +566,7 @@ pub(crate) struct CombineArgs {
 /// Options of `flatten`.
 #[derive(Debug, Args)]
 pub(crate) struct FlattenArgs {
-    /// Directories of exports, and files with one task per line; `-` is standard input
+    /// Directories or URLs of exports, and files with one task per line; `-` is standard input
     ///
     /// Files can be compressed as .gz or .zst. Of several responses for one task, the last one counts.
     #[arg(value_name = "SOURCE", required = true)]

@@ -19,6 +19,7 @@ use crate::jobs::error::ExportError;
 use crate::jobs::html_report::HtmlReportError;
 use crate::jobs::options_error::OptionsError;
 use crate::jobs::report::FailureCounts;
+use crate::jobs::source_error::SourceError;
 use crate::jobs::status::error::StatusError;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
@@ -125,6 +126,14 @@ impl CommandError {
             }
             Self::Ids(_) => &["--ids"],
             Self::Options(OptionsError::Key(_)) => &["--api-key-file"],
+            Self::Export {
+                error:
+                    ExportError::Source {
+                        cause: SourceError::OtherState(_) | SourceError::NoState(_),
+                        ..
+                    },
+                ..
+            } => &["--state"],
             Self::Options(OptionsError::CaFile(error))
             | Self::Export {
                 error: ExportError::Fetch(error),
@@ -199,6 +208,12 @@ pub(crate) enum UsageError {
     #[cfg(feature = "buckets")]
     #[error("could not start: --state is missing, which `{0}` needs")]
     NoState(String),
+    #[cfg(feature = "buckets")]
+    #[error(transparent)]
+    SourceUrl(Box<BucketError>),
+    #[cfg(feature = "buckets")]
+    #[error("could not start: --state is missing, which has the raw responses of `{0}`")]
+    NoSourceState(String),
     #[cfg(feature = "delta")]
     #[error(transparent)]
     Delta(Box<BucketError>),
@@ -299,7 +314,9 @@ impl Explain for UsageError {
                 "name a local directory; that of an export to a URL is `out` in --state".to_owned()
             }
             #[cfg(feature = "buckets")]
-            Self::Bucket(error) => return error.hint(),
+            Self::Bucket(error) | Self::SourceUrl(error) => return error.hint(),
+            #[cfg(feature = "buckets")]
+            Self::NoSourceState(_) => "name the --state of the runs that publish there".to_owned(),
             #[cfg(feature = "delta")]
             Self::Delta(error) => return error.hint(),
             #[cfg(not(feature = "delta"))]

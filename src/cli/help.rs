@@ -103,6 +103,8 @@ Examples:
       scale-export flatten export/ --out export-csv/ --format csv
   Read one task per line from a compressed file:
       scale-export flatten raw.jsonl.gz --out tables/
+  Rebuild an export in a bucket from its state:
+      scale-export flatten s3://bucket/a --state dir/ --out s3://bucket/a
 
 Exit codes:
   0    every task was written

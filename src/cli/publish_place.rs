@@ -22,6 +22,20 @@ pub(crate) struct PlaceArgs<'a> {
     pub(crate) delta: &'a DeltaArgs,
 }
 
+impl PlaceArgs<'_> {
+    /// Whether the output or a source is in an object store.
+    fn needs_state(&self, sources: &[PathBuf]) -> bool {
+        let mut places = self.out.into_iter().chain(sources);
+        places.any(|place| is_url(place))
+    }
+
+    /// The state, if a job with these sources reads it.
+    pub(crate) fn read_state(&self, sources: &[PathBuf]) -> Option<&PathBuf> {
+        let state = self.bucket.state.as_ref();
+        state.filter(|_| self.needs_state(sources))
+    }
+}
+
 impl<'a> From<&'a OutputArgs> for PlaceArgs<'a> {
     fn from(args: &'a OutputArgs) -> Self {
         Self {
@@ -67,12 +81,34 @@ pub(crate) fn offline_place(
     origins: &Origins,
 ) -> Result<PublishPlace, UsageError> {
     let place = publish_place(args)?;
-    let reads_url = sources.iter().any(|source| is_url(source));
+    if let Some(out) = args.out {
+        sources
+            .iter()
+            .try_for_each(|source| refuse_other_url(source, out))?;
+    }
     // A variable or a configuration file has the state of the exports, and need not concern this job.
-    if !reads_url && origins.place("--state") == OptionPlace::CommandLine {
+    if !args.needs_state(sources) && origins.place("--state") == OptionPlace::CommandLine {
         refuse_other_state(args, origins)?;
     }
     Ok(place)
+}
+
+/// A state remembers one place, so an export in a store cannot be published in another one from the same state.
+fn refuse_other_url(source: &Path, out: &Path) -> Result<(), UsageError> {
+    // As the store sees them, which leaves out a slash at the end.
+    let name = |path: &Path| path.to_string_lossy().trim_end_matches('/').to_owned();
+    if !is_url(source) || !is_url(out) || name(source) == name(out) {
+        return Ok(());
+    }
+    Err(UsageError::CommandLine {
+        place: OptionPlace::CommandLine.as_str(),
+        reason: format!(
+            "`{}` cannot be published as `{}`: a state belongs to one URL",
+            source.display(),
+            out.display()
+        ),
+        hint: "name the directory `out` in its --state as the source, and another directory as --state".to_owned(),
+    })
 }
 
 fn publish_place(args: PlaceArgs<'_>) -> Result<PublishPlace, UsageError> {
@@ -82,7 +118,9 @@ fn publish_place(args: PlaceArgs<'_>) -> Result<PublishPlace, UsageError> {
         && let Some(url) = BucketUrl::find(&out.to_string_lossy())
     {
         let url = url.map_err(|error| UsageError::Bucket(Box::new(error)))?;
-        let state = state_of(&url, args.bucket)?;
+        let Some(state) = &args.bucket.state else {
+            return Err(UsageError::NoState(url.to_string()));
+        };
         return Ok(PublishPlace {
             out: BucketTarget::local_directory(state),
             targets: PublishTargets {
@@ -108,8 +146,10 @@ pub(crate) fn source_directory(
 ) -> Result<PathBuf, CommandError> {
     #[cfg(feature = "buckets")]
     if let Some(url) = BucketUrl::find(&source.to_string_lossy()) {
-        let url = url.map_err(|error| UsageError::Bucket(Box::new(error)))?;
-        let state = state_of(&url, bucket)?;
+        let url = url.map_err(|error| UsageError::SourceUrl(Box::new(error)))?;
+        let Some(state) = &bucket.state else {
+            return Err(UsageError::NoSourceState(url.to_string()).into());
+        };
         return Ok(BucketTarget::published_directory(&url, state)?);
     }
     #[cfg(not(feature = "buckets"))]
@@ -118,14 +158,8 @@ pub(crate) fn source_directory(
     Ok(source.to_owned())
 }
 
-#[cfg(feature = "buckets")]
-fn state_of<'a>(url: &BucketUrl, bucket: &'a BucketArgs) -> Result<&'a Path, UsageError> {
-    let state = bucket.state.as_deref();
-    state.ok_or_else(|| UsageError::NoState(url.to_string()))
-}
-
-/// Refuses a state that is not in the output directory, which is not a URL: tables and state are published with one commit,
-/// which works within one file system.
+/// Refuses a state outside of a local output directory: tables and state are published with one commit, which works within
+/// one file system.
 fn refuse_other_state(args: PlaceArgs<'_>, origins: &Origins) -> Result<(), UsageError> {
     let (Some(out), Some(state)) = (args.out, args.bucket.state.as_deref()) else {
         return Ok(());

@@ -100,7 +100,7 @@ impl ThreadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Output directory
+    /// Output directory, or the URL of a bucket
     #[arg(short, long, value_name = "DIR", env = "SCALE_EXPORT_OUT")]
     pub(crate) out: Option<PathBuf>,
     /// File format

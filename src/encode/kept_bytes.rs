@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf as _, Bytes};
+use thiserror::Error;
 
 use crate::encode::input::Input;
 use crate::encode::spill::{Spill, SpillPlace};
@@ -53,6 +54,11 @@ impl BytesStore {
         })
     }
 }
+
+/// Why bytes of an existing file could not be copied: the error of a write names the new file.
+#[derive(Debug, Error)]
+#[error("the rows to copy could not be read from the published file: {0}")]
+struct UnreadableSource(#[source] io::Error);
 
 /// Where bytes are.
 #[derive(Debug, Clone)]
@@ -111,11 +117,36 @@ impl Read for KeptBytesReader {
             self.current = match self.rest.next() {
                 Some(Place::Memory(bytes)) => bytes,
                 Some(Place::File(spill, region)) => spill.get(region)?,
-                Some(Place::Existing(input, offset, bytes)) => input.read_at(offset, bytes)?,
+                Some(Place::Existing(input, offset, bytes)) => {
+                    let read = input.read_at(offset, bytes);
+                    read.map_err(|error| io::Error::new(error.kind(), UnreadableSource(error)))?
+                }
                 None => return Ok(0),
             };
         }
         let length = buffer.len().min(self.current.len());
         self.current.split_to(length).reader().read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_in_their_order_and_an_error_names_the_published_file() {
+        let store = BytesStore::with_bound(None, 4);
+        let kept = ["in ", "a temporary", " file"].map(|part| store.keep(part.into()).unwrap());
+        let input = || Input::Bytes(Bytes::from_static(b"published"));
+        let existing = KeptBytes::existing(input(), 3, 6);
+        let mut text = String::new();
+        let all = kept.iter().chain([&existing]);
+        KeptBytesReader::new(all).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "in a temporary filelished");
+        let too_long = KeptBytes::existing(input(), 3, 7);
+        let mut reader = KeptBytesReader::new([&too_long].into_iter());
+        let error = reader.read_to_string(&mut text).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(error.to_string().contains("the published file"), "{error}");
     }
 }

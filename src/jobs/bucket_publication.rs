@@ -69,6 +69,7 @@ impl<'o> OpenBucket<'o> {
         let rules = PublishRules {
             grace: self.target.grace,
             max_shrink: request.max_shrink,
+            responses: request.responses,
         };
         let local = LocalExport {
             directory: path,

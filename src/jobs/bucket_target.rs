@@ -31,15 +31,15 @@ impl BucketTarget {
 
     /// The local directory with the raw responses of the export that a state has published at a URL.
     pub fn published_directory(url: &BucketUrl, state: &Path) -> Result<PathBuf, ExportError> {
+        let url = url.to_string();
         let directory = Self::local_directory(state);
-        let record = BucketRecord::read(&StateDir::of_output(&directory), &url.to_string());
-        if record.manifest.is_empty() {
-            return Err(ExportError::Source {
-                name: url.to_string(),
-                cause: SourceError::OtherState(state.to_owned()),
-            });
-        }
-        Ok(directory)
+        let cause = match BucketRecord::find(&StateDir::of_output(&directory), &url) {
+            Ok(Some(_)) => return Ok(directory),
+            Ok(None) if directory.exists() => SourceError::OtherState(state.to_owned()),
+            Ok(None) => SourceError::NoState(state.to_owned()),
+            Err(error) => SourceError::Io(error),
+        };
+        Err(ExportError::Source { name: url, cause })
     }
 
     /// The local directory in which the export is built, for a state directory.

@@ -174,7 +174,7 @@ impl Explain for ExportError {
             Self::NoTasks => Some(SOURCE_HINT.into()),
             Self::NoMemory { .. } | Self::LineMemory { .. } => Some(NO_MEMORY_HINT.into()),
             Self::Fetched { .. } => Some(
-                "choose another directory with --out, or name this directory as the only source".into(),
+                "choose another directory with --out (with --state, if --out is a URL), or name this directory as the only source".into(),
             ),
             Self::OtherShard { published, .. } => Some(match published {
                 Some(published) => format!("choose another directory with --out, or continue with --shard {published}"),

@@ -168,7 +168,7 @@ impl ExportOptionsBuilder {
     }
 
     setters! {
-        /// Where the export is published besides, after it is published in the output directory. Default: nowhere.
+        /// Additional targets: the export is published there after the output directory. Default: none.
         targets: PublishTargets => targets;
         /// The tasks.
         ids: TaskIds => ids;

@@ -17,7 +17,7 @@ use crate::jobs::publish_targets::{PublishRequest, PublishTargets};
 use crate::jobs::shards::shard_binding::refuse_other_shard;
 use crate::journal::format::JournalOptions;
 use crate::lists::list_planner::ListPlan;
-use crate::publish::guard::GuardOptions;
+use crate::publish::guard::{GuardOptions, ResponseSource};
 use crate::publish::manifest::{Manifest, ManifestOptions};
 use crate::tables::selection::TableSelection;
 
@@ -43,7 +43,7 @@ pub struct ExportOptions {
     pub(crate) lists: Vec<ListSource>,
     /// The output directory.
     pub(crate) out: PathBuf,
-    /// Where the export is published besides the output directory.
+    /// Additional targets of the publication.
     pub(crate) targets: PublishTargets,
     /// File format.
     pub(crate) format: Format,
@@ -103,7 +103,7 @@ impl ExportOptions {
         }
     }
 
-    /// What the run says of its Delta tables.
+    /// What the run says of its publication.
     pub(crate) fn publish_request<'r>(&'r self, fetch: &'r FetchOptions) -> PublishRequest<'r> {
         PublishRequest {
             targets: &self.targets,
@@ -112,6 +112,7 @@ impl ExportOptions {
             force: self.force,
             max_shrink: self.guard.max_shrink,
             shard: self.shard.as_ref().map(|place| place.shard),
+            responses: ResponseSource::Api,
             fetch: Some(fetch),
         }
     }

@@ -1,4 +1,4 @@
-//! Where a job publishes besides its output directory, and what it says of that.
+//! The additional targets of a publication, beside the output directory.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use crate::ids::shard::Shard;
 #[cfg(feature = "buckets")]
 use crate::jobs::bucket_target::BucketTarget;
 use crate::jobs::delta_target::DeltaTarget;
-use crate::publish::guard::Allowance;
+use crate::publish::guard::{Allowance, ResponseSource};
 
-/// Where a job publishes besides its output directory. Default: nowhere.
+/// The additional targets of a publication, beside the output directory. Default: none.
 #[derive(Debug, Clone, Default)]
 pub struct PublishTargets {
     /// The object store that the export is uploaded to.
@@ -21,7 +21,7 @@ pub struct PublishTargets {
 }
 
 impl PublishTargets {
-    /// These, and an object store.
+    /// Adds an object store.
     #[cfg(feature = "buckets")]
     #[must_use]
     pub fn with_bucket(self, bucket: BucketTarget) -> Self {
@@ -31,7 +31,7 @@ impl PublishTargets {
         }
     }
 
-    /// These, and Delta tables.
+    /// Adds Delta tables.
     #[must_use]
     #[cfg_attr(
         not(feature = "buckets"),
@@ -52,7 +52,7 @@ impl PublishTargets {
     expect(dead_code, reason = "only the feature reads all of it")
 )]
 pub(crate) struct PublishRequest<'r> {
-    /// Where it publishes besides.
+    /// Its additional targets.
     pub(crate) targets: &'r PublishTargets,
     /// The output directory.
     pub(crate) out: &'r Path,
@@ -64,6 +64,8 @@ pub(crate) struct PublishRequest<'r> {
     pub(crate) max_shrink: Allowance,
     /// The shard that the export is, if it is one.
     pub(crate) shard: Option<Shard>,
+    /// Where the responses come from.
+    pub(crate) responses: ResponseSource,
     /// How requests are sent; none for the defaults.
     pub(crate) fetch: Option<&'r FetchOptions>,
 }

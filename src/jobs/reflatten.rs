@@ -1,4 +1,4 @@
-//! The flatten job: rebuilds tables from raw responses, without network or key. The tables have the same bytes as those
+//! The flatten job: rebuilds tables from raw responses, without key or requests to the API. The tables have the same bytes as those
 //! of an export of the same responses and IDs.
 
 use std::ops::ControlFlow;
@@ -30,7 +30,7 @@ use crate::jobs::source_error::SourceError;
 use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
-use crate::publish::guard::GuardOptions;
+use crate::publish::guard::{GuardOptions, ResponseSource};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::{OutputDirectory, is_below};
 use crate::state::lock::LockWait;
@@ -50,7 +50,7 @@ pub struct FlattenOptions {
     pub ids: Option<TaskIds>,
     /// The output directory. It may be the only source.
     pub out: PathBuf,
-    /// Where the export is published besides.
+    /// Additional targets of the publication.
     pub targets: PublishTargets,
     /// File format.
     pub format: Format,
@@ -120,6 +120,7 @@ pub fn flatten(
         force: options.force,
         max_shrink: options.guard.max_shrink,
         shard: shard_of(options).map(|place| place.shard),
+        responses: ResponseSource::Journal,
         fetch: None,
     };
     let flattened = run_and_publish(request, &directory, (events, cancel), || {

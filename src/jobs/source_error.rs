@@ -21,8 +21,11 @@ pub enum SourceError {
     #[error("the output directory is inside it")]
     HoldsOutput,
     /// The export in a bucket was not published from this state.
-    #[error("the state in `{}` has published nothing there", .0.display())]
+    #[error("the state in `{}` has no record of a publication there", .0.display())]
     OtherState(PathBuf),
+    /// There is no state.
+    #[error("`{}` has no state of an export", .0.display())]
+    NoState(PathBuf),
     /// The system returned an error, or the file could not be decompressed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -33,7 +36,7 @@ impl Explain for SourceError {
         let hint = match self {
             Self::Io(error) => FileRole::Source.hint(error),
             Self::Missing | Self::NoJournal | Self::HoldsOutput => SOURCE_HINT,
-            Self::OtherState(_) => {
+            Self::OtherState(_) | Self::NoState(_) => {
                 "name the --state of the runs that publish there: it has the raw responses"
             }
         };
@@ -43,9 +46,11 @@ impl Explain for SourceError {
     fn exit(&self) -> Exit {
         match self {
             Self::Io(error) => FileRole::Source.exit(error),
-            Self::Missing | Self::NoJournal | Self::HoldsOutput | Self::OtherState(_) => {
-                Exit::Usage
-            }
+            Self::Missing
+            | Self::NoJournal
+            | Self::HoldsOutput
+            | Self::OtherState(_)
+            | Self::NoState(_) => Exit::Usage,
         }
     }
 }

@@ -102,3 +102,53 @@ impl BlockEncoder {
         std::mem::take(&mut self.encoded)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::format::RecordKind;
+
+    fn blocks(bodies: &[usize]) -> EncodedBlocks {
+        let mut encoder = BlockEncoder::new(JournalVersion::LATEST);
+        for (number, bytes) in bodies.iter().enumerate() {
+            let body = vec![b'x'; *bytes];
+            encoder.append(&JournalRecord {
+                kind: RecordKind::Response,
+                flags: 0,
+                attempts: 1,
+                time: 0,
+                task_id: &format!("task_{number}"),
+                body: &body,
+                digest: None,
+            });
+        }
+        encoder.finish()
+    }
+
+    #[test]
+    fn blocks_that_are_moved_together_have_the_places_of_their_records() {
+        let parts = || [&[10, 20_000, 60_000][..], &[], &[500_000], &[1, 2, 3]].map(blocks);
+        let lengths = parts().map(|part| part.bytes.len() as u64);
+        let own = parts().map(|mut part| part.take_placed(0).collect::<Vec<_>>());
+        for capacity in [0, 100, 1 << 20] {
+            let mut all = EncodedBlocks {
+                bytes: Vec::with_capacity(capacity),
+                ..EncodedBlocks::default()
+            };
+            for part in parts() {
+                all.append(part);
+            }
+            let together: Vec<u8> = parts().into_iter().flat_map(|part| part.bytes).collect();
+            assert!(all.bytes == together);
+            let mut start = 7;
+            let mut expected = Vec::new();
+            for (own, length) in own.iter().zip(lengths) {
+                let moved = own.iter();
+                expected.extend(moved.map(|at| Location::new(start + at.offset(), at.bytes())));
+                start += length;
+            }
+            assert_eq!(all.take_placed(7).collect::<Vec<_>>(), expected);
+            assert_eq!(all.take_placed(7).count(), 0);
+        }
+    }
+}

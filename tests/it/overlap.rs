@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::flatten::{assert_verified, run, stderr};
-use crate::support::{program, published};
+use crate::flatten::{assert_verified, exported, run, stderr};
+use crate::support::{manifest, program, published};
 
 /// Enough tasks that some are in the tables before the last one is read.
 const TASKS: usize = 3_000;
@@ -113,4 +113,90 @@ fn a_write_error_ends_a_flatten_of_an_endless_source() {
     let left = fs::read_dir(base.path().join("out")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name == ".scale-export"), "{left:?}");
+}
+
+/// The numbers of threads that check and build.
+const THREADS: [&str; 3] = ["1", "2", "8"];
+
+/// Flattens sources with so many threads; returns what it printed, and its exit code.
+fn flattened(sources: &[PathBuf], out: &Path, threads: &str) -> (String, Option<i32>) {
+    let mut command = program();
+    command.arg("flatten").args(sources).arg("--out").arg(out);
+    let output = command.args(["--threads", threads]).output().unwrap();
+    (stderr(&output), output.status.code())
+}
+
+#[test]
+fn lines_of_all_batches_are_counted_and_reported_in_their_order() {
+    let base = tempfile::tempdir().unwrap();
+    let source = base.path().join("tasks.jsonl");
+    let bad = [2, 3, 700, 1_499, 1_501, 2_999, TASKS];
+    let texts = (1..=TASKS).map(|number| match number {
+        _ if bad.contains(&number) => format!("{{}} {number}\r\n"),
+        _ if number % 100 == 0 => "\r\n".to_owned(),
+        _ => format!(" {}\t\r\n", task(number, 1, 20)),
+    });
+    fs::write(&source, format!("\u{feff}{}", texts.collect::<String>())).unwrap();
+    let expected: Vec<usize> = bad.to_vec();
+    let mut tables = Vec::new();
+    for threads in THREADS {
+        let out = base.path().join(threads);
+        let (printed, code) = flattened(std::slice::from_ref(&source), &out, threads);
+        assert_eq!(code, Some(3), "{printed}");
+        let numbers = printed.lines().filter_map(|line| {
+            let (_, rest) = line.split_once("tasks.jsonl`, line ")?;
+            rest.split_once(':')?.0.parse().ok()
+        });
+        assert_eq!(numbers.collect::<Vec<usize>>(), expected, "{printed}");
+        tables.push(published(&out));
+        assert_verified(&out);
+    }
+    assert!(tables.iter().all(|found| *found == tables[0]));
+    // The bad lines, and the blank ones that are not bad at the same time.
+    let rows = TASKS - bad.len() - (TASKS / 100 - 2);
+    assert_eq!(manifest(&base.path().join("1"))["ids"]["exported"], rows);
+}
+
+#[test]
+fn exports_and_files_are_read_in_their_order_with_any_number_of_threads() {
+    let base = tempfile::tempdir().unwrap();
+    let export = exported(base.path(), &[]);
+    let file = base.path().join("tasks.jsonl");
+    // Some are in the export too, one of them as a failure.
+    let again = (20..2_000).map(|number| task(number, 2, 20));
+    let failed = task(0, 2, 20).replace("task_0", "no_such_task");
+    lines(&file, again.chain([failed]));
+    for (name, sources) in [
+        ("first", [export.clone(), file.clone()]),
+        ("last", [file, export]),
+    ] {
+        let mut tables = Vec::new();
+        for threads in THREADS {
+            let out = base.path().join(format!("{name}-{threads}"));
+            let (printed, code) = flattened(&sources, &out, threads);
+            // Without a response, an ID fails also where its response comes in an earlier file.
+            assert!(matches!(code, Some(0 | 3)), "{printed}");
+            tables.push(published(&out));
+            assert_verified(&out);
+        }
+        assert!(tables.iter().all(|found| *found == tables[0]), "{name}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_lines_is_reported_before_a_damaged_end() {
+    let base = tempfile::tempdir().unwrap();
+    let source = base.path().join("tasks.jsonl.gz");
+    let mut text = "no task\n".to_owned();
+    (0..TASKS).for_each(|number| writeln!(text, "{}", task(number, 1, 20)).unwrap());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    fs::write(&source, &whole[..whole.len() - 100]).unwrap();
+    let out = base.path().join("out");
+    let (printed, code) = flattened(&[source], &out, "2");
+    assert_eq!(code, Some(2), "{printed}");
+    let warning = printed.find("tasks.jsonl.gz`, line 1: ");
+    let error = printed.find("error: could not read tasks");
+    assert!(warning.is_some() && warning < error, "{printed}");
 }

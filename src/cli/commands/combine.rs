@@ -14,21 +14,27 @@ use crate::jobs::shards::combine::{CombineOptions, combine};
 
 /// Combines the exports of shards.
 pub(crate) fn run_combine(args: &CombineArgs) -> Result<Exit, CommandError> {
+    let place = PlaceArgs {
+        out: args.out.as_ref(),
+        bucket: &args.bucket,
+        delta: &args.delta,
+    };
+    let reads: Vec<_> = args
+        .shards
+        .iter()
+        .chain(place.read_state(&[]))
+        .cloned()
+        .collect();
     let files = JobFiles {
         job: JobName::Combine,
         display: &args.display,
         metrics: args.metrics.metrics.as_deref(),
-        reads: &args.shards,
+        reads: &reads,
         directory: args.out.as_deref(),
     };
     with_summary(&files, |output| {
         let started = Instant::now();
         args.shards.iter().try_for_each(|shard| refuse_url(shard))?;
-        let place = PlaceArgs {
-            out: args.out.as_ref(),
-            bucket: &args.bucket,
-            delta: &args.delta,
-        };
         let place = offline_place(place, &[], &args.display.origins)?;
         let options = CombineOptions {
             shards: args.shards.clone(),

@@ -9,7 +9,7 @@ use crate::cli::messages::announce_stdin;
 use crate::cli::output_options::{
     OutputOptions, guard_options, output_options, warnings_of_skipped,
 };
-use crate::cli::publish_place::{offline_place, source_directory};
+use crate::cli::publish_place::{PlaceArgs, offline_place, source_directory};
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
 use crate::jobs::reflatten::{FlattenOptions, flatten};
@@ -24,11 +24,9 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
         .sources
         .iter()
         .filter(|source| Some(source.as_path()) != out);
-    let reads: Vec<_> = sources
-        .chain(&args.ids)
-        .chain(&args.output.bucket.state)
-        .cloned()
-        .collect();
+    let place = PlaceArgs::from(&args.output);
+    let state = place.read_state(&args.sources);
+    let reads: Vec<_> = sources.chain(&args.ids).chain(state).cloned().collect();
     let files = JobFiles {
         job: JobName::Flatten,
         display: &args.display,
@@ -38,7 +36,6 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
     };
     with_summary(&files, |output| {
         let started = Instant::now();
-        let place = (&args.output).into();
         let place = offline_place(place, &args.sources, &args.display.origins)?;
         let sources = args.sources.iter();
         let sources = sources.map(|source| source_directory(source, &args.output.bucket));

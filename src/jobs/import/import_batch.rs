@@ -41,11 +41,15 @@ enum BatchItem {
     /// A line that was skipped.
     TooLong { number: u64 },
     /// A record of another journal.
-    Copy {
-        head: RecordHead,
-        task_id: String,
-        body: Vec<u8>,
-    },
+    Copy(Box<CopiedRecord>),
+}
+
+/// A record of another journal.
+#[derive(Debug)]
+struct CopiedRecord {
+    head: RecordHead,
+    task_id: String,
+    body: Vec<u8>,
 }
 
 /// Lines of a file, or records of a journal.
@@ -71,9 +75,9 @@ impl ImportBatch {
         }
     }
 
-    /// Bytes of its bodies.
+    /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.text.len() + self.copied
+        self.text.len() + self.copied + self.items.len() * size_of::<BatchItem>()
     }
 
     /// Whether it should be passed on.
@@ -102,17 +106,21 @@ impl ImportBatch {
     /// Adds a line that is too long, whose text begins at an offset and is dropped.
     pub(crate) fn add_too_long(&mut self, number: u64, start: usize) {
         self.text.truncate(start);
+        // The batch may wait for a while.
+        self.text.shrink_to(BATCH_BYTES + SPARE_BYTES);
         self.items.push(BatchItem::TooLong { number });
     }
 
     /// Adds a record of another journal.
     pub(crate) fn add_copy(&mut self, head: RecordHead, task_id: &str, body: Vec<u8>) {
         self.copied += body.len();
-        self.items.push(BatchItem::Copy {
+        let task_id = task_id.to_owned();
+        let copied = CopiedRecord {
             head,
-            task_id: task_id.to_owned(),
+            task_id,
             body,
-        });
+        };
+        self.items.push(BatchItem::Copy(Box::new(copied)));
     }
 }
 
@@ -143,15 +151,18 @@ pub(crate) struct CheckedBatch {
 /// Checks batches, one after the other.
 pub(crate) struct BatchChecker {
     keep_secrets: bool,
+    /// Whether tables are built from the responses meanwhile, which then need no second parse.
+    keep_nodes: bool,
     parser: Parser,
     encoder: BlockEncoder,
 }
 
 impl BatchChecker {
     /// A checker for a new journal.
-    pub(crate) fn new(keep_secrets: bool) -> Self {
+    pub(crate) fn new(keep_secrets: bool, keep_nodes: bool) -> Self {
         Self {
             keep_secrets,
+            keep_nodes,
             parser: Parser::default(),
             encoder: BlockEncoder::new(JournalVersion::LATEST),
         }
@@ -174,11 +185,12 @@ impl BatchChecker {
                 number,
                 cause: BadLine::TooLong,
             },
-            BatchItem::Copy {
-                head,
-                task_id,
-                body,
-            } => {
+            BatchItem::Copy(copied) => {
+                let CopiedRecord {
+                    head,
+                    task_id,
+                    body,
+                } = *copied;
                 self.encoder.append_copy(&head, &task_id, &body);
                 CheckedItem::Copy {
                     task_id,
@@ -204,6 +216,9 @@ impl BatchChecker {
         let body = BodyText::copy(body)?;
         let mut response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
         validate(&response.task_id)?;
+        if !self.keep_nodes {
+            response.nodes = None;
+        }
         // Once, for the journal and for the digests of the publication.
         let digest = response.sha256();
         response.digest = Some(digest);

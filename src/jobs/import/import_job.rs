@@ -147,9 +147,9 @@ impl Import<'_> {
     ) -> Result<ReadTasks, ExportError> {
         let journal = self.journal;
         let (end, batches) = queue();
-        let keep_secrets = self.keep_secrets;
+        let (keep_secrets, keep_nodes) = (self.keep_secrets, feed.is_some());
         let checker = || {
-            let mut checker = BatchChecker::new(keep_secrets);
+            let mut checker = BatchChecker::new(keep_secrets, keep_nodes);
             move |batch| checker.check(batch)
         };
         thread::scope(|scope| {

@@ -48,6 +48,7 @@ pub(crate) fn append_all(
                     continue;
                 }
             }
+            Err(RecvTimeoutError::Timeout) if appended.is_empty() => continue,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -64,6 +65,10 @@ fn updates(
     appended: &mut Vec<AppendedImport>,
     locations: Vec<Location>,
 ) -> Vec<(usize, IndexUpdate)> {
+    debug_assert!(
+        locations.len() <= appended.len(),
+        "each location is that of a record"
+    );
     let records = appended
         .drain(..locations.len().min(appended.len()))
         .zip(locations);

@@ -16,17 +16,17 @@ const ITEMS_PER_THREAD: usize = 2;
 const MAX_BYTES: usize = 4 << 20;
 
 /// An item, and where its result goes.
-struct Job<W, R> {
+struct QueuedItem<W, R> {
     item: W,
     result: SyncSender<R>,
 }
 
 /// The queue that the threads take items from.
-pub(crate) struct Jobs<W, R>(Mutex<Receiver<Job<W, R>>>);
+pub(crate) struct ItemQueue<W, R>(Mutex<Receiver<QueuedItem<W, R>>>);
 
 /// The items that are worked on, in their order.
 pub(crate) struct OrderedWorkers<'s, W, R> {
-    sender: Sender<Job<W, R>>,
+    sender: Sender<QueuedItem<W, R>>,
     /// Where each result comes, with the bytes of the item.
     waiting: VecDeque<(Receiver<R>, usize)>,
     /// Bytes of the items that wait.
@@ -35,19 +35,19 @@ pub(crate) struct OrderedWorkers<'s, W, R> {
 }
 
 /// A queue for [`OrderedWorkers::start`].
-pub(crate) fn queue<W, R>() -> (QueueEnd<W, R>, Jobs<W, R>) {
+pub(crate) fn queue<W, R>() -> (QueueEnd<W, R>, ItemQueue<W, R>) {
     let (sender, receiver) = channel();
-    (QueueEnd(sender), Jobs(Mutex::new(receiver)))
+    (QueueEnd(sender), ItemQueue(Mutex::new(receiver)))
 }
 
 /// The end of a queue that items are put into.
-pub(crate) struct QueueEnd<W, R>(Sender<Job<W, R>>);
+pub(crate) struct QueueEnd<W, R>(Sender<QueuedItem<W, R>>);
 
 impl<'s, W: Send, R: Send> OrderedWorkers<'s, W, R> {
     /// Starts the threads. Each of them makes what does its work with `worker`.
     pub(crate) fn start<'e, F: FnMut(W) -> R>(
         scope: &'s Scope<'s, 'e>,
-        (end, jobs): (QueueEnd<W, R>, &'s Jobs<W, R>),
+        (end, items): (QueueEnd<W, R>, &'s ItemQueue<W, R>),
         count: usize,
         worker: &'s (impl Fn() -> F + Sync),
     ) -> Result<Self, ExportError> {
@@ -55,8 +55,8 @@ impl<'s, W: Send, R: Send> OrderedWorkers<'s, W, R> {
             spawn(scope, move || {
                 let mut work = worker();
                 loop {
-                    let job = threads::lock(&jobs.0).recv();
-                    let Ok(Job { item, result }) = job else {
+                    let next = threads::lock(&items.0).recv();
+                    let Ok(QueuedItem { item, result }) = next else {
                         break;
                     };
                     // Without a receiver, the results are not wanted any more.
@@ -84,7 +84,7 @@ impl<'s, W: Send, R: Send> OrderedWorkers<'s, W, R> {
         self.bytes += bytes;
         self.waiting.push_back((receiver, bytes));
         // Without a thread, the receiver has no result either.
-        let _ = self.sender.send(Job { item, result });
+        let _ = self.sender.send(QueuedItem { item, result });
     }
 
     /// The result of the first item whose result was not taken, as soon as it is there. `None` if all were taken, or if a
@@ -108,7 +108,7 @@ mod tests {
 
     /// The results of numbers, each after as many milliseconds as `delay` says.
     fn squares(count: usize, delays: &[u64]) -> Vec<u64> {
-        let (end, jobs) = queue();
+        let (end, items) = queue();
         let worker = || {
             |(number, delay): (u64, u64)| {
                 std::thread::sleep(std::time::Duration::from_millis(delay));
@@ -117,7 +117,7 @@ mod tests {
         };
         let mut found = Vec::new();
         std::thread::scope(|scope| {
-            let mut workers = OrderedWorkers::start(scope, (end, &jobs), count, &worker).unwrap();
+            let mut workers = OrderedWorkers::start(scope, (end, &items), count, &worker).unwrap();
             for (number, delay) in (0..).zip(delays) {
                 while workers.is_full() {
                     found.extend(workers.next());
@@ -144,10 +144,10 @@ mod tests {
 
     #[test]
     fn few_items_are_in_work() {
-        let (end, jobs) = queue::<(), ()>();
+        let (end, items) = queue::<(), ()>();
         let worker = || |()| ();
         std::thread::scope(|scope| {
-            let mut workers = OrderedWorkers::start(scope, (end, &jobs), 1, &worker).unwrap();
+            let mut workers = OrderedWorkers::start(scope, (end, &items), 1, &worker).unwrap();
             workers.add((), MAX_BYTES);
             assert!(workers.is_full());
             assert!(workers.next().is_some());
@@ -163,10 +163,10 @@ mod tests {
     #[test]
     #[should_panic(expected = "of a worker")]
     fn a_panic_continues_in_the_thread_that_ends_the_workers() {
-        let (end, jobs) = queue::<(), ()>();
+        let (end, items) = queue::<(), ()>();
         let worker = || |()| panic!("of a worker");
         std::thread::scope(|scope| {
-            let mut workers = OrderedWorkers::start(scope, (end, &jobs), 1, &worker).unwrap();
+            let mut workers = OrderedWorkers::start(scope, (end, &items), 1, &worker).unwrap();
             workers.add((), 1);
             assert!(workers.next().is_none());
             workers.end();

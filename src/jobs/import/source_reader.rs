@@ -72,7 +72,7 @@ impl SourceReader<'_, '_> {
         Ok(())
     }
 
-    /// Passes a batch on to be checked, after others have been taken that are in the way. Returns an empty one.
+    /// Passes a batch on to be checked, and returns an empty one. First takes checked batches until there is room.
     fn pass(&mut self, batch: ImportBatch, name: &Arc<str>) -> Result<ImportBatch, ExportError> {
         while self.workers.is_full() {
             self.take_next()?;
@@ -113,8 +113,9 @@ impl SourceReader<'_, '_> {
                         kind,
                         digest: response.digest,
                     });
-                    if let Ok(inserted) = inserted {
-                        responses.push((inserted, response));
+                    match inserted {
+                        Ok(inserted) => responses.push((inserted, response)),
+                        Err(full) => self.skip_task(&name, &response.task_id, full),
                     }
                 }
                 CheckedItem::Copy {
@@ -251,10 +252,16 @@ impl SourceReader<'_, '_> {
             let text = batch.text();
             let start = text.len();
             let read = match append_line(&mut *reader, MAX_LINE_BYTES, text) {
-                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
-                    return Err(no_memory(&name, number));
+                Ok(read) => read,
+                Err(error) => {
+                    text.truncate(start);
+                    // What is wrong with the lines before is reported first.
+                    self.finish(batch, &name)?;
+                    return Err(match error.kind() {
+                        io::ErrorKind::OutOfMemory => no_memory(&name, number),
+                        _ => failed(error),
+                    });
                 }
-                read => read.map_err(failed)?,
             };
             if read == 0 || run.is_cancelled() {
                 break;
@@ -273,6 +280,15 @@ impl SourceReader<'_, '_> {
             }
         }
         self.finish(batch, &name)
+    }
+
+    /// Reports a task for which the list has no room.
+    fn skip_task(&mut self, name: &str, task_id: &str, cause: InvalidId) {
+        self.unreadable += 1;
+        if self.unreadable <= MAX_REPORTED_LINES {
+            let text = format!("skipped task {task_id} of `{name}`: {cause}");
+            self.events.send(Event::Warning(text));
+        }
     }
 
     /// Reports a line that is not a valid task.

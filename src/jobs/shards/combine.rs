@@ -27,7 +27,7 @@ use crate::jobs::shards::shard_set::{ShardExport, ShardSet};
 use crate::journal::reader::JournalReader;
 use crate::journal::scan::break_if;
 use crate::plural::plural;
-use crate::publish::guard::GuardOptions;
+use crate::publish::guard::{GuardOptions, ResponseSource};
 use crate::publish::manifest::RunCounters;
 use crate::publish::output_dir::{OutputDirectory, is_below};
 use crate::state::lock::LockWait;
@@ -40,7 +40,7 @@ pub struct CombineOptions {
     pub shards: Vec<PathBuf>,
     /// The output directory.
     pub out: PathBuf,
-    /// Where the export is published besides.
+    /// Additional targets of the publication.
     pub targets: PublishTargets,
     /// Threads that copy tables. The result does not depend on their number.
     pub threads: usize,
@@ -89,6 +89,7 @@ pub fn combine(
         force: options.force,
         max_shrink: options.guard.max_shrink,
         shard: None,
+        responses: ResponseSource::Journal,
         fetch: None,
     };
     let combined = run_and_publish(request, &directory, (events, cancel), || {

@@ -172,7 +172,7 @@ impl Explain for ShardError {
                 "find the damaged shard with scale-export verify, and run it again".to_owned()
             }
             Self::OutHasResponses { .. } | Self::OutIsShard { .. } => {
-                "choose another directory with --out".to_owned()
+                "choose another directory with --out, or with --state if --out is a URL".to_owned()
             }
         })
     }

@@ -1,10 +1,16 @@
 //! Jobs without network publish in a store too: `flatten` and `combine`.
 
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::buckets::{Bucket, TABLES, URL, assert_exit, local, stderr};
 use crate::ranges::RANGE_TASKS;
+use crate::support::fake_s3::StoreAction;
 use crate::support::{published, raw_responses, task_ids, to_lines};
+
+/// Another place in the same store.
+const OTHER: &str = "s3://bucket/exports/b";
 
 /// The minimum length of ranges in the test of shards, so that both have tasks.
 const RANGE_LENGTH: &str = "7";
@@ -68,12 +74,110 @@ fn flatten_reads_the_state_of_an_export_in_a_store() {
         raw_responses(&bucket.path("copy")),
         raw_responses(&bucket.path("state/out"))
     );
-    let other = bucket.offline("other", &["flatten", URL, "--out", "copy"]);
-    assert_exit(&other, 2);
-    let printed = stderr(&other);
+}
+
+#[test]
+fn a_state_that_is_not_that_of_a_url_is_refused() {
+    let bucket = Bucket::new();
+    assert_exit(&bucket.export("state", 5, &[]), 0);
+    let before = bucket.store.names();
+    let record = bucket.path("state/out/.scale-export/bucket.json");
+    let refused = |state: &str, arguments: &[&str], text: &str| {
+        let output = bucket.offline(state, arguments);
+        assert_exit(&output, 2);
+        let printed = stderr(&output);
+        assert!(
+            printed.contains(text) && printed.contains("hint: "),
+            "{printed}"
+        );
+    };
+    refused(
+        "missing",
+        &["flatten", URL, "--out", "b"],
+        "no state of an export",
+    );
+    refused(
+        "state",
+        &["flatten", OTHER, "--out", "b"],
+        "no record of a publication",
+    );
+    // It would forget the first URL.
+    refused(
+        "state",
+        &["flatten", URL, "--out", OTHER],
+        "belongs to one URL",
+    );
+    std::fs::write(&record, "{").unwrap();
+    refused(
+        "state",
+        &["flatten", URL, "--out", "b"],
+        "no record of a publication",
+    );
+    // The directory itself is a source all the same.
+    let directory = ["flatten", "state/out", "--out", URL, "--tables", TABLES];
+    assert_exit(&bucket.offline("state", &directory), 0);
+    assert_exit(
+        &bucket.offline("state", &["flatten", URL, "--out", "copy"]),
+        0,
+    );
+    assert_eq!(bucket.store.names(), before);
+    assert!(!bucket.path("b").exists() && !bucket.path("missing").exists());
+    // A summary must not replace what is published.
+    for (name, arguments) in [
+        ("flatten", ["flatten", "state/out", "--out", URL]),
+        ("combine", ["combine", "shard", "--out", URL]),
+    ] {
+        let summary = ["--summary", "state/out/manifest.json"];
+        let manifest = std::fs::read(bucket.path("state/out/manifest.json")).unwrap();
+        let output = bucket.offline("state", &[&arguments[..], &summary].concat());
+        assert_exit(&output, 6);
+        let printed = stderr(&output);
+        assert!(printed.contains("an input of this command"), "{printed}");
+        let kept = std::fs::read(bucket.path("state/out/manifest.json")).unwrap();
+        assert!(kept == manifest, "{name}");
+    }
+}
+
+#[test]
+fn a_store_that_fails_during_an_upload_is_continued() {
+    let is_failing = Arc::new(AtomicBool::new(false));
+    let fails = Arc::clone(&is_failing);
+    let bucket = Bucket::with_rule(move |request| {
+        let is_data = request.name.contains("data/messages") && request.is_change();
+        if is_data && fails.load(Ordering::SeqCst) {
+            StoreAction::Fail(403, "ExpiredToken", "in vain")
+        } else {
+            StoreAction::Execute
+        }
+    });
+    assert_exit(&bucket.export("state", 40, &[]), 0);
+    let before = bucket.object("manifest.json");
+    let flatten = [
+        "flatten", URL, "--out", URL, "--format", "csv", "--tables", TABLES,
+    ];
+    is_failing.store(true, Ordering::SeqCst);
+    let output = bucket.offline("state", &flatten);
+    assert_exit(&output, 6);
     assert!(
-        printed.contains("has published nothing there") && printed.contains("hint: "),
-        "{printed}"
+        stderr(&output).contains("ExpiredToken"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(bucket.object("manifest.json"), before);
+    is_failing.store(false, Ordering::SeqCst);
+    assert_exit(&bucket.offline("state", &flatten), 0);
+    assert_eq!(bucket.manifest().unwrap()["options"]["format"], "csv");
+    bucket.assert_stable_names();
+    // The guard by the numbers of tasks: the list of an offline job has no key to check.
+    let ids = bucket.path("few.txt");
+    std::fs::write(&ids, "task_1").unwrap();
+    let few = ["flatten", "state/out", "--ids", "few.txt", "--out", URL];
+    let output = bucket.offline("new", &few);
+    assert_exit(&output, 8);
+    assert!(
+        stderr(&output).contains("the sources"),
+        "{}",
+        stderr(&output)
     );
 }
 
