@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::bucket::bucket_manifest::{BucketManifest, ExportObject};
-use crate::bucket::error::BucketError;
+use crate::bucket::error::{BucketError, StoreFault};
 use crate::bucket::store::ExportStore;
 use crate::durable_fs;
 use crate::durable_fs::{Access, StagedFile, temporary_path};
@@ -62,7 +62,14 @@ async fn download_file(
             .write_all(piece)
             .map_err(|error| OutputError::io("write", &place)(error).into())
     });
-    taken.await?;
+    taken.await.map_err(|error| match error {
+        BucketError::Store {
+            fault: StoreFault::NotFound,
+            url,
+            ..
+        } => BucketError::MissingObject { url },
+        error => error,
+    })?;
     let written = target.finish()?;
     let different = |what| BucketError::OtherContent {
         url: store.url().of_object(&object.path),

@@ -130,6 +130,12 @@ pub enum BucketError {
         /// Its size or its checksum.
         what: &'static str,
     },
+    /// An object that the manifest names is missing.
+    #[error("could not download `{url}`: the manifest names it, and it is missing")]
+    MissingObject {
+        /// The object.
+        url: String,
+    },
     /// The export must not replace the one in the store.
     #[error(transparent)]
     NotPublished(#[from] NotPublished),
@@ -165,7 +171,10 @@ impl Explain for BucketError {
             Self::Manifest { .. } => {
                 "use the version of scale-export that wrote it, or export to another path"
             }
-            Self::OtherContent { .. } => "run the export again: it replaces damaged objects",
+            Self::OtherContent { .. } => {
+                "delete this object in the store, and run the export again: it uploads what is missing"
+            }
+            Self::MissingObject { .. } => "run the export again: it uploads what is missing",
             Self::NotPublished(error) => return error.hint(),
             Self::Output(error) => return error.hint(),
             Self::Runtime(_) => crate::threads::THREAD_HINT,
@@ -186,7 +195,7 @@ impl Explain for BucketError {
             | Self::NoExport { .. }
             | Self::Manifest { .. } => Exit::Usage,
             Self::Configuration { .. } | Self::Store { .. } => Exit::Output,
-            Self::OtherContent { .. } => Exit::Mismatch,
+            Self::OtherContent { .. } | Self::MissingObject { .. } => Exit::Mismatch,
             Self::NotPublished(error) => error.exit(),
             Self::Output(error) => error.exit(),
             Self::Runtime(_) => Exit::Failure,

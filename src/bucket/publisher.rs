@@ -303,6 +303,7 @@ impl StorePublication<'_> {
     /// Copies all objects to their stable names, and removes copies of files that the export does not have.
     async fn copy_all(&mut self) -> Result<(), BucketError> {
         let mut copies = self.record.copies.clone();
+        self.forget_other_copies()?;
         let mut names = BTreeSet::new();
         for ExportObject { path, object } in self.next.export_objects() {
             let Some(stable) = stable_name(&path) else {
@@ -332,12 +333,42 @@ impl StorePublication<'_> {
         Ok(())
     }
 
+    /// Removes from the record, before anything is copied, the copies that change. Otherwise a run after an interruption would
+    /// rely on a copy that was replaced.
+    fn forget_other_copies(&mut self) -> Result<(), BucketError> {
+        let before = self.record.copies.len();
+        let next: BTreeSet<String> = self
+            .next
+            .export_objects()
+            .map(|named| named.object.path.clone())
+            .collect();
+        self.record.copies.retain(|_, object| next.contains(object));
+        if self.record.copies.len() < before {
+            self.record.write(self.local.state)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the manifest is still the one that this run has published or found.
+    async fn is_current(&self) -> Result<bool, BucketError> {
+        let found = self.store.read(MANIFEST, MAX_MANIFEST_BYTES).await?;
+        Ok(found.is_some_and(|(text, _)| digest(&text) == self.record.manifest))
+    }
+
     /// Deletes objects after their grace period. The next run tries again, so an error is a warning only.
     async fn delete_unneeded(&self, grace: Duration, now: Timestamp) -> Result<(), BucketError> {
-        for name in expired(&self.next.superseded, grace, now) {
-            // A manifest that another program wrote can name any object.
-            if file_path(name).is_none() {
-                continue;
+        let names = expired(&self.next.superseded, grace, now);
+        // A manifest that another program wrote can name any object.
+        let names = names.into_iter().filter(|name| file_path(name).is_some());
+        for name in names {
+            match self.is_current().await {
+                Ok(true) => {}
+                // Another state has published meanwhile, and its manifest can name the object.
+                Ok(false) => break,
+                Err(error) => {
+                    self.events.send(Event::Warning(error.to_string()));
+                    break;
+                }
             }
             if let Err(error) = self.store.delete(name).await {
                 self.events.send(Event::Warning(error.to_string()));

@@ -129,4 +129,8 @@ pub(crate) fn report_losses(
         )));
     }
     lost.report_others(events);
+    if scan.has_lost_ids {
+        let text = "the damage includes task IDs: if one of these tasks has an earlier response, that one counts until `--refresh all` fetches it again";
+        events.send(Event::Warning(text.to_owned()));
+    }
 }

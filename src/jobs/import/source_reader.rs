@@ -138,12 +138,30 @@ impl SourceReader<'_, '_> {
                 },
             }
         }
+        let batch = AppendedBatch { records, blocks };
+        let waits = self.feed.is_some_and(|feed| feed.cache.is_in_order());
+        // A thread that builds tables can need one that the cache has no room for, so the journal comes before a wait for
+        // room. Otherwise the cache comes first: no thread takes a response out that was read from the journal.
+        if waits {
+            self.append(batch);
+            self.take_all(responses);
+        } else {
+            self.take_all(responses);
+            self.append(batch);
+        }
+        Ok(true)
+    }
+
+    /// Passes a batch to the journal's thread.
+    fn append(&self, batch: AppendedBatch) {
         // A receiver that is gone has cancelled the run and reports why.
-        let _ = self.appends.send(AppendedBatch { records, blocks });
+        let _ = self.appends.send(batch);
+    }
+
+    fn take_all(&mut self, responses: Vec<(InsertedId, TaskResponse)>) {
         for (inserted, response) in responses {
             self.task(inserted, response);
         }
-        Ok(true)
     }
 
     /// Gives an ID its position. Every ID was checked, so an error says that the list is full.

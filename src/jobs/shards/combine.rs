@@ -24,7 +24,9 @@ use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::resume::report_directory;
 use crate::jobs::shards::shard_error::ShardError;
 use crate::jobs::shards::shard_set::{ShardExport, ShardSet};
+use crate::journal::error::JournalError;
 use crate::journal::reader::JournalReader;
+use crate::journal::saved_index::remove_index;
 use crate::journal::scan::break_if;
 use crate::plural::plural;
 use crate::publish::guard::{GuardOptions, ResponseSource};
@@ -225,7 +227,16 @@ impl Combination<'_> {
         };
         let run = self.cancel.child_token();
         let before = tables.counts();
-        if !tables.add(target, source, &journal, BuildTokens::of_run(&run))? {
+        let added = tables.add(target, source, &journal, BuildTokens::of_run(&run));
+        let added = added.map_err(|error| match error {
+            // The index hid it. Without the index, the next run of the shard finds it and fetches what is lost.
+            ExportError::Journal(JournalError::Record { .. }) => {
+                remove_index(&shard.state().journal());
+                shard.unpublished("its raw responses are damaged").into()
+            }
+            error => error,
+        });
+        if !added? {
             return Err(ExportError::Interrupted(SavedWork::Nothing));
         }
         let after = tables.counts();

@@ -101,6 +101,22 @@ fn a_damaged_object_is_a_mismatch() {
     let output = bucket.read(&["verify"]);
     assert_exit(&output, 7);
     assert!(stderr(&output).contains("checksum"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("delete this object"),
+        "{}",
+        stderr(&output)
+    );
+    // What the hint says.
+    bucket.store.remove(&format!("exports/a/{name}"));
+    let output = bucket.read(&["verify"]);
+    assert_exit(&output, 7);
+    assert!(
+        stderr(&output).contains("it is missing"),
+        "{}",
+        stderr(&output)
+    );
+    assert_exit(&bucket.export("state", 2, &["--refresh", "none"]), 0);
+    assert_exit(&bucket.read(&["verify"]), 0);
     bucket.store.remove("exports/a/manifest.json");
     assert_exit(&bucket.read(&["verify"]), 2);
 }

@@ -1,6 +1,10 @@
 //! What an export in a store has, and what later runs change.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::buckets::{Bucket, URL, assert_exit, local, named_objects, stderr};
+use crate::support::fake_s3::StoreAction;
 
 #[test]
 fn an_export_is_read_through_its_manifest_and_by_stable_names() {
@@ -144,4 +148,31 @@ fn a_check_tests_the_bucket_and_leaves_nothing_there() {
     bucket.store.put("exports/a/tasks.parquet", b"mine");
     assert_exit(&check(&[]), 2);
     assert_exit(&check(&["--force"]), 0);
+}
+
+#[test]
+fn a_copy_that_was_replaced_before_an_interruption_is_made_again() {
+    let is_failing = Arc::new(AtomicBool::new(false));
+    let fails = Arc::clone(&is_failing);
+    let bucket = Bucket::with_rule(move |request| {
+        let is_copy = request.headers.contains_key("x-amz-copy-source");
+        let is_chosen = is_copy && request.name.ends_with("failures.jsonl");
+        if is_chosen && fails.load(Ordering::SeqCst) {
+            // The copy is made, and the run does not get to know it.
+            StoreAction::Lose
+        } else {
+            StoreAction::Execute
+        }
+    });
+    assert_exit(&bucket.export("state", 5, &[]), 0);
+    let empty = bucket.object("failures.jsonl");
+    is_failing.store(true, Ordering::SeqCst);
+    let with_failure = ["--id", "no_such_task", "--max-retries", "1"];
+    assert_exit(&bucket.export("state", 5, &with_failure), 6);
+    assert_ne!(bucket.object("failures.jsonl"), empty);
+    is_failing.store(false, Ordering::SeqCst);
+    // The file is again the one whose copy was recorded before.
+    assert_exit(&bucket.export("state", 5, &[]), 0);
+    assert_eq!(bucket.object("failures.jsonl"), empty);
+    bucket.assert_stable_names();
 }

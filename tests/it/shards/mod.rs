@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use scale_export::sandbox::config::SandboxConfig;
 use scale_export::sandbox::server::Sandbox;
@@ -57,7 +57,12 @@ impl Shards {
 
     /// Exports the list into a directory of this name.
     fn export(&self, name: &str, options: &[&str]) -> Output {
-        program()
+        self.export_command(name, options).output().unwrap()
+    }
+
+    fn export_command(&self, name: &str, options: &[&str]) -> Command {
+        let mut command = program();
+        command
             .env(RANGE_TASKS, RANGE_LENGTH)
             .env("SCALE_API_KEY", KEY)
             .args(["--base-url", &self.server.base_url(), "--rate", "max"])
@@ -66,9 +71,8 @@ impl Shards {
             .arg("--out")
             .arg(self.path(name))
             .args(&self.options)
-            .args(options)
-            .output()
-            .unwrap()
+            .args(options);
+        command
     }
 
     /// Exports all shards, and returns their directories.

@@ -198,16 +198,27 @@ fn damaged_or_unpublished_responses_of_a_shard_are_refused() {
     }
     assert_eq!(list.combine(&shards, "out", &[]).status.code(), Some(3));
     let before = published(&list.path("out"));
+    let mut again = list.export_command("shard_0_of_2", &["--shard", "0/2"]);
+    // So that a short journal has an index too.
+    let again = again.env("SCALE_EXPORT_INDEX_BYTES", "1").output();
+    assert!(again.unwrap().status.code().is_some());
     let journal = shards[0].join(".scale-export/journal");
     let mut bytes = fs::read(&journal).unwrap();
     let end = bytes.len() * 2 / 3;
     bytes[end..end + 40].fill(0);
     fs::write(&journal, bytes).unwrap();
-    // Without the index, the whole journal is read.
-    let _ = fs::remove_file(shards[0].join(".scale-export/journal.index"));
-    let refused = list.combine(&shards, "out", &[]);
-    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
-    assert!(published(&list.path("out")) == before);
+    // The index hides the damage until a range has to be built. Without it, the whole journal is read.
+    fs::remove_file(shards[0].join(".scale-export/ranges")).unwrap();
+    let index = shards[0].join(".scale-export/journal.index");
+    assert!(index.exists());
+    for _ in ["with the index", "without it"] {
+        let refused = list.combine(&shards, "out", &[]);
+        assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+        let printed = stderr(&refused);
+        assert!(printed.contains("raw responses are damaged"), "{printed}");
+        assert!(published(&list.path("out")) == before);
+        assert!(!index.exists());
+    }
     // `verify` with the shards names the journal.
     let out = list.path("out");
     let output = verify(&[&out, &shards[0], &shards[1]]);
