@@ -187,8 +187,16 @@ fn exports_and_files_are_read_in_their_order_with_any_number_of_threads() {
 fn what_is_wrong_with_lines_is_reported_before_a_damaged_end() {
     let base = tempfile::tempdir().unwrap();
     let source = base.path().join("tasks.jsonl.gz");
-    let mut text = "no task\n".to_owned();
-    (0..TASKS).for_each(|number| writeln!(text, "{}", task(number, 1, 20)).unwrap());
+    // In a batch that is not full when the file ends.
+    let bad = TASKS - 200;
+    let mut text = String::new();
+    for number in 0..TASKS {
+        let line = match number {
+            _ if number == bad => "no task".to_owned(),
+            _ => task(number, 1, 20),
+        };
+        writeln!(text, "{line}").unwrap();
+    }
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_bytes()).unwrap();
     let whole = encoder.finish().unwrap();
@@ -196,7 +204,7 @@ fn what_is_wrong_with_lines_is_reported_before_a_damaged_end() {
     let out = base.path().join("out");
     let (printed, code) = flattened(&[source], &out, "2");
     assert_eq!(code, Some(2), "{printed}");
-    let warning = printed.find("tasks.jsonl.gz`, line 1: ");
+    let warning = printed.find(&format!("tasks.jsonl.gz`, line {}: ", bad + 1));
     let error = printed.find("error: could not read tasks");
     assert!(warning.is_some() && warning < error, "{printed}");
 }
