@@ -6,6 +6,8 @@ use arrow::ipc::writer::FileWriter;
 use bytes::Bytes;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use scale_export::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::row_reader::Rows;
@@ -49,6 +51,9 @@ proptest! {
         check(&rows, small_limits(limits));
     }
 }
+
+/// Files of any rows that other readers read in a run.
+const ANY_FILES: usize = 40;
 
 /// Values of which half repeat.
 const MIXED: Nature = Nature {
@@ -108,8 +113,9 @@ fn row_groups_of_every_table_are_copied_without_a_change() {
 }
 
 #[test]
-fn pyarrow_and_duckdb_read_every_encoding_of_every_type() {
+fn pyarrow_and_duckdb_read_every_encoding_of_every_type_and_any_rows() {
     let base = tempfile::tempdir().unwrap();
+    let mut made = Vec::new();
     let usual = RowGroupLimits::default();
     let of = |count: usize, nature: Nature| {
         rows(
@@ -134,19 +140,30 @@ fn pyarrow_and_duckdb_read_every_encoding_of_every_type() {
         text_bytes: 400,
         ..MIXED
     };
-    let files: [(&str, Rows, RowGroupLimits); 7] = [
-        ("empty", of(0, MIXED), usual),
-        ("one", of(1, MIXED), usual),
-        ("nulls", of(21_000, nulls), usual),
-        ("few", of(25_000, few), usual),
-        ("mixed", of(25_000, MIXED), usual),
-        ("unique", of(25_000, unique), usual),
+    let mut files: Vec<(String, Rows, RowGroupLimits)> = vec![
+        ("empty".into(), of(0, MIXED), usual),
+        ("one".into(), of(1, MIXED), usual),
+        ("nulls".into(), of(21_000, nulls), usual),
+        ("few".into(), of(25_000, few), usual),
+        ("mixed".into(), of(25_000, MIXED), usual),
+        ("unique".into(), of(25_000, unique), usual),
         (
-            "small",
+            "small".into(),
             of(5_000, MIXED),
             small_limits([250, 250, 50, 50, 9]),
         ),
     ];
+    // Others in each run. One interpreter reads them all, since starting it takes longer than reading a file.
+    let any_rows = (natures(), any::<[u8; 5]>(), 0_usize..500, any::<u64>());
+    let mut runner = TestRunner::default();
+    for number in 0..ANY_FILES {
+        let (nature, limits, count, seed) = any_rows.new_tree(&mut runner).unwrap().current();
+        let found = rows(&ALL_TYPES, nature, count, &random_bytes(seed, count));
+        files.push((format!("any-{number}"), found, small_limits(limits)));
+        made.push(format!(
+            "any-{number}: {nature:?}, {limits:?}, {count} rows, seed {seed}"
+        ));
+    }
     let mut run = python();
     run.arg(root().join("tests/consumers/same_rows.py"));
     for (name, rows, limits) in &files {
@@ -164,6 +181,7 @@ fn pyarrow_and_duckdb_read_every_encoding_of_every_type() {
     let printed = String::from_utf8_lossy(&printed);
     assert!(
         output.status.success() && printed.contains(&format!("same: {}", files.len())),
-        "{printed}"
+        "{printed}\n{}",
+        made.join("\n")
     );
 }
