@@ -1,6 +1,6 @@
 //! Delta tables in a store that misbehaves. Only in builds with the feature `delta`; `make delta` runs these.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ impl Bucket {
 
     /// The files that a table consists of after each version of its log.
     fn versions(&self, table: &str) -> Vec<Vec<String>> {
-        let mut files = BTreeMap::new();
+        let mut files = BTreeSet::new();
         let mut versions = Vec::new();
         for version in 0.. {
             let name = format!("lake/{table}/_delta_log/{version:020}.json");
@@ -46,13 +46,13 @@ impl Bucket {
             for line in String::from_utf8(log).unwrap().lines() {
                 let action: Value = serde_json::from_str(line).unwrap();
                 if let Some(path) = action["remove"]["path"].as_str() {
-                    assert!(files.remove(path).is_some(), "{path}");
+                    assert!(files.remove(path), "{path}");
                 }
                 if let Some(path) = action["add"]["path"].as_str() {
-                    files.insert(path.to_owned(), ());
+                    files.insert(path.to_owned());
                 }
             }
-            versions.push(files.keys().cloned().collect());
+            versions.push(files.iter().cloned().collect());
         }
         versions
     }
@@ -195,7 +195,7 @@ fn a_run_ends_soon_when_it_is_stopped_while_the_store_hangs() {
         // The library's own requests.
         (
             "log",
-            |request| request.method == "GET" && request.name.ends_with(".json"),
+            |request| request.method == "GET" && request.name.contains("/_delta_log/0"),
             false,
         ),
         (
