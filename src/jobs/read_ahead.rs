@@ -33,15 +33,31 @@ const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 #[error("interrupted")]
 struct Interrupted;
 
+/// The text of a source.
+pub(crate) struct SourceText<'o> {
+    reader: BufReader<Box<dyn Read + 'o>>,
+    is_pipe: bool,
+}
+
+impl<'o> SourceText<'o> {
+    pub(crate) fn reader(&mut self) -> &mut (dyn BufRead + 'o) {
+        &mut self.reader
+    }
+
+    /// Whether the next line may come only after a while: it is not in the buffer, and the source is a pipe.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.is_pipe && memchr::memchr(b'\n', self.reader.buffer()).is_none()
+    }
+}
+
 /// Opens a file of lines, decompressed if it is compressed, whatever its name. Reading from a pipe that has nothing
 /// ends with an error when the job is cancelled.
-pub(crate) fn open<'o>(
-    source: &Path,
-    cancel: &'o CancellationToken,
-) -> io::Result<Box<dyn BufRead + 'o>> {
-    let mut file: Box<dyn Read + 'o> = if source.as_os_str() == STDIN {
+pub(crate) fn open<'o>(source: &Path, cancel: &'o CancellationToken) -> io::Result<SourceText<'o>> {
+    let is_stdin = source.as_os_str() == STDIN;
+    let is_pipe = is_stdin || !source.metadata()?.is_file();
+    let mut file: Box<dyn Read + 'o> = if is_stdin {
         Box::new(Pipe::read(|| Ok(io::stdin()), cancel)?)
-    } else if source.metadata()?.is_file() {
+    } else if !is_pipe {
         Box::new(File::open(source)?)
     } else {
         let path = source.to_owned();
@@ -53,16 +69,16 @@ pub(crate) fn open<'o>(
         .take(ZSTD.len() as u64)
         .read_to_end(&mut start)?;
     let whole = Cursor::new(start.clone()).chain(file);
-    Ok(if start.starts_with(&GZIP) {
-        Box::new(BufReader::with_capacity(
-            READ_BYTES,
-            MultiGzDecoder::new(whole),
-        ))
+    let decompressed: Box<dyn Read + 'o> = if start.starts_with(&GZIP) {
+        Box::new(MultiGzDecoder::new(whole))
     } else if start.starts_with(&ZSTD) {
-        let decoder = zstd::stream::read::Decoder::new(whole)?;
-        Box::new(BufReader::with_capacity(READ_BYTES, decoder))
+        Box::new(zstd::stream::read::Decoder::new(whole)?)
     } else {
-        Box::new(BufReader::with_capacity(READ_BYTES, whole))
+        Box::new(whole)
+    };
+    Ok(SourceText {
+        reader: BufReader::with_capacity(READ_BYTES, decompressed),
+        is_pipe,
     })
 }
 

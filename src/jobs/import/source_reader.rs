@@ -84,11 +84,11 @@ impl SourceReader<'_, '_> {
         Ok(ImportBatch::new(Arc::clone(name)))
     }
 
-    /// Passes the last batch of a source on, and takes all that were checked.
-    fn finish(&mut self, batch: ImportBatch, name: &Arc<str>) -> Result<(), ExportError> {
-        self.pass(batch, name)?;
+    /// Passes a batch on, and takes all that were checked. Returns an empty one.
+    fn finish(&mut self, batch: ImportBatch, name: &Arc<str>) -> Result<ImportBatch, ExportError> {
+        let next = self.pass(batch, name)?;
         while self.take_next()? {}
-        Ok(())
+        Ok(next)
     }
 
     /// Takes the next batch that was checked: its IDs get their positions. Returns whether there was one.
@@ -253,7 +253,8 @@ impl SourceReader<'_, '_> {
                 break;
             }
         }
-        self.finish(batch, &name)
+        self.finish(batch, &name)?;
+        Ok(())
     }
 
     /// Reads tasks, one per line. Reports and skips lines that are not valid tasks.
@@ -264,12 +265,17 @@ impl SourceReader<'_, '_> {
             name: name.to_string(),
             cause: SourceError::Io(error),
         };
-        let mut reader = open(source, run).map_err(failed)?;
+        let mut lines = open(source, run).map_err(failed)?;
         let mut batch = ImportBatch::new(Arc::clone(&name));
         for number in 1_u64.. {
+            if lines.may_wait() && !batch.is_empty() {
+                // What is there is checked, stored and built while the source has nothing more.
+                batch = self.finish(batch, &name)?;
+            }
+            let reader = lines.reader();
             let text = batch.text();
             let start = text.len();
-            let read = match append_line(&mut *reader, MAX_LINE_BYTES, text) {
+            let read = match append_line(reader, MAX_LINE_BYTES, text) {
                 Ok(read) => read,
                 Err(error) => {
                     text.truncate(start);
@@ -285,7 +291,7 @@ impl SourceReader<'_, '_> {
                 break;
             }
             if read as u64 > MAX_LINE_BYTES {
-                reader.skip_until(b'\n').map_err(failed)?;
+                lines.reader().skip_until(b'\n').map_err(failed)?;
                 batch.add_too_long(number, start);
             } else {
                 let line = trimmed(text, start, number == 1);
@@ -297,7 +303,8 @@ impl SourceReader<'_, '_> {
                 batch = self.pass(batch, &name)?;
             }
         }
-        self.finish(batch, &name)
+        self.finish(batch, &name)?;
+        Ok(())
     }
 
     /// Reports a task for which the list has no room.
