@@ -23,7 +23,7 @@ pub enum SourceError {
     /// The export in a bucket was not published from this state.
     #[error("the state in `{}` has no record of a publication there", .0.display())]
     OtherState(PathBuf),
-    /// There is no state.
+    /// The directory has no state.
     #[error("`{}` has no state of an export", .0.display())]
     NoState(PathBuf),
     /// The system returned an error, or the file could not be decompressed.

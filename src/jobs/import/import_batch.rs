@@ -92,7 +92,7 @@ impl ImportBatch {
     /// The text, to which a line is appended before [`add_line`](Self::add_line).
     pub(crate) fn text(&mut self) -> &mut Vec<u8> {
         if self.text.capacity() == 0 {
-            // If there is no memory for so little, appending to it is an error.
+            // Where memory for so little is missing, appending is an error.
             let _ = self.text.try_reserve_exact(BATCH_BYTES + SPARE_BYTES);
         }
         &mut self.text
