@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::flatten::{assert_verified, exported, run, stderr};
-use crate::support::{manifest, program, published};
+use crate::support::{files_below, manifest, program, published, random_text};
 
 /// Enough tasks that some are in the tables before the last one is read.
 const TASKS: usize = 3_000;
@@ -207,4 +207,36 @@ fn what_is_wrong_with_lines_is_reported_before_a_damaged_end() {
     let warning = printed.find(&format!("tasks.jsonl.gz`, line {}: ", bad + 1));
     let error = printed.find("error: could not read tasks");
     assert!(warning.is_some() && warning < error, "{printed}");
+}
+
+#[test]
+fn a_task_that_fills_a_batch_is_stored_while_its_pipe_stays_open() {
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let mut command = program();
+    command.args(["flatten", "-", "--quiet", "--out"]).arg(&out);
+    let mut run = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = run.stdin.take().unwrap();
+    let text = random_text(400_000, 1);
+    writeln!(
+        stdin,
+        "{}",
+        serde_json::json!({"task_id": "task_1", "text": text})
+    )
+    .unwrap();
+    let is_stored = || {
+        let files = out.exists().then(|| files_below(&out));
+        let mut files = files.into_iter().flatten();
+        files.any(|file| fs::metadata(file).is_ok_and(|file| file.len() > 100_000))
+    };
+    let started = Instant::now();
+    while !is_stored() {
+        if started.elapsed() > Duration::from_secs(30) {
+            run.kill().unwrap();
+            panic!("the task waits for the end of the pipe");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(stdin);
+    assert!(run.wait().unwrap().success());
 }

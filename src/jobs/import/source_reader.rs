@@ -268,8 +268,8 @@ impl SourceReader<'_, '_> {
         let mut lines = open(source, run).map_err(failed)?;
         let mut batch = ImportBatch::new(Arc::clone(&name));
         for number in 1_u64.. {
-            if lines.may_wait() && !batch.is_empty() {
-                // What is there is checked, stored and built while the source has nothing more.
+            if lines.may_wait() {
+                // What is there, also in batches that were passed on, is checked, stored and built while the source has nothing more.
                 batch = self.finish(batch, &name)?;
             }
             let reader = lines.reader();
