@@ -117,7 +117,7 @@ pub fn copy_row_groups(table: &'static TableInfo, input: Input) -> Result<Vec<u8
     let copy = || {
         let layout = FileLayout::of(table)?;
         let source = SourceFile::open(layout.clone(), input)?;
-        let mut file = ParquetFile::open(&layout, Vec::new())?;
+        let mut file = ParquetFile::open(layout, Vec::new())?;
         for number in 0..source.row_groups() {
             file.append_row_group(source.row_group(number)?)?;
         }

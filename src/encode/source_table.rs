@@ -11,7 +11,7 @@ use crate::encode::file_part::PartError;
 use crate::encode::format::Format;
 use crate::encode::input::Input;
 use crate::encode::kept_bytes::KeptBytes;
-use crate::encode::parquet::write::file_layout::FileLayout;
+use crate::encode::parquet::write::file_layout::{FileLayout, MAGIC};
 use crate::encode::parquet::write::source_file::SourceFile;
 use crate::encode::part_collector::{EncodedContent, EncodedRows};
 use crate::encode::region_writer::{Region, RegionHasher};
@@ -20,9 +20,6 @@ use crate::tables::table::TableInfo;
 
 /// Bytes that are read at once.
 const PIECE_BYTES: u64 = 1 << 20;
-
-/// The first bytes of a Parquet file, before its row groups.
-const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 /// Why rows cannot be copied. They are encoded again then.
 #[derive(Debug, Error)]
@@ -77,7 +74,7 @@ impl SourceTable {
     /// Where the first rows of a table are.
     pub(crate) fn begin(format: Format, table: &TableInfo) -> RowsPlace {
         let before = match format {
-            Format::Parquet => PARQUET_MAGIC.len(),
+            Format::Parquet => MAGIC.len(),
             Format::Csv => header(table).len(),
         };
         RowsPlace {

@@ -40,7 +40,7 @@ impl<W: Write + Send> OpenTableFile<W> {
         let mut file = match format {
             Format::Parquet => {
                 let layout = FileLayout::of(table)?;
-                Self::Parquet(Box::new(ParquetFile::open(&layout, output)?))
+                Self::Parquet(Box::new(ParquetFile::open(layout, output)?))
             }
             Format::Csv => Self::Csv(Box::new(CsvFile::begin(table, output)?)),
         };

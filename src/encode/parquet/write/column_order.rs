@@ -6,8 +6,11 @@
 //! last field, and in the sign of a zero that is a minimum or maximum. NaN, the third difference, is not a JSON value.
 
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 
 use parquet::errors::ParquetError;
+
+use crate::threads;
 
 /// Bytes after the footer's last field: the stop byte of its struct, its length, the magic number.
 const STOP_LENGTH_MAGIC: usize = 9;
@@ -26,49 +29,62 @@ const STRUCT_ELEMENTS: u8 = 0x0C;
 /// The upper half of that byte when the number follows as a varint.
 const NUMBER_FOLLOWS: u8 = 0xF0;
 
-/// Passes a file through, except for its end, which it keeps to correct the column orders before they are written.
+/// Passes a file through, except for its end.
 pub(crate) struct TypeDefinedOrder<W> {
-    file: W,
-    /// The bytes after the last row group.
-    end: Option<Vec<u8>>,
+    /// `None` after the last row group.
+    file: Option<W>,
+    end: FileEnd,
 }
+
+/// The bytes after the last row group. They are kept, so that the column orders are corrected before they are written.
+#[derive(Clone, Default)]
+pub(crate) struct FileEnd(Arc<Mutex<Vec<u8>>>);
 
 impl<W: Write> TypeDefinedOrder<W> {
     pub(crate) fn new(file: W) -> Self {
-        Self { file, end: None }
+        Self {
+            file: Some(file),
+            end: FileEnd::default(),
+        }
     }
 
-    /// The file.
-    pub(crate) fn inner_mut(&mut self) -> &mut W {
-        &mut self.file
+    /// The file, before its end is kept.
+    pub(crate) fn inner_mut(&mut self) -> Option<&mut W> {
+        self.file.as_mut()
     }
 
-    /// Keeps all bytes that are written after this call.
-    pub(crate) fn keep_end(&mut self) {
-        self.end = Some(Vec::new());
+    /// Keeps all bytes that are written after this call. Returns the file, and the bytes that are kept.
+    pub(crate) fn keep_end(&mut self) -> Option<(W, FileEnd)> {
+        Some((self.file.take()?, self.end.clone()))
     }
+}
 
+impl FileEnd {
     /// Writes the kept bytes with corrected orders.
-    pub(crate) fn finish(mut self, columns: usize) -> Result<W, ParquetError> {
-        let mut end = self.end.take().unwrap_or_default();
+    pub(crate) fn write_to<W: Write>(
+        &self,
+        mut file: W,
+        columns: usize,
+    ) -> Result<W, ParquetError> {
+        let mut end = threads::lock(&self.0);
         correct_orders(&mut end, columns).ok_or_else(|| {
             ParquetError::General("its footer does not end with the column orders".to_owned())
         })?;
-        self.file.write_all(&end)?;
-        Ok(self.file)
+        file.write_all(&end)?;
+        Ok(file)
     }
 }
 
 impl<W: Write> Write for TypeDefinedOrder<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        match &mut self.end {
-            Some(end) => end.write(data),
-            None => self.file.write(data),
+        match &mut self.file {
+            Some(file) => file.write(data),
+            None => threads::lock(&self.end.0).write(data),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_mut().map_or(Ok(()), Write::flush)
     }
 }
 

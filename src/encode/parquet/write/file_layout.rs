@@ -5,19 +5,23 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::FileMetaData;
 use parquet::file::properties::WriterPropertiesPtr;
-use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, TypePtr};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
 use crate::encode::parquet::write::properties::properties;
 use crate::tables::column::ColumnInfo;
 use crate::tables::schema::{arrow_schema, file_metadata};
 use crate::tables::table::TableInfo;
 
+/// The first and the last bytes of a Parquet file.
+pub(crate) const MAGIC: [u8; 4] = *b"PAR1";
+
 /// The columns and the metadata of a table's files.
 #[derive(Debug, Clone)]
 pub(crate) struct FileLayout {
     table: &'static TableInfo,
-    schema: Arc<SchemaDescriptor>,
+    schema: SchemaDescPtr,
     properties: WriterPropertiesPtr,
 }
 
@@ -43,11 +47,23 @@ impl FileLayout {
             .zip(self.schema.columns().iter().cloned())
     }
 
-    pub(crate) fn root(&self) -> TypePtr {
-        self.schema.root_schema_ptr()
+    pub(crate) fn schema(&self) -> SchemaDescPtr {
+        Arc::clone(&self.schema)
     }
 
     pub(crate) fn properties(&self) -> WriterPropertiesPtr {
         Arc::clone(&self.properties)
+    }
+
+    /// The metadata of a file without rows.
+    pub(crate) fn file_metadata(&self) -> FileMetaData {
+        FileMetaData::new(
+            self.properties.writer_version().as_num(),
+            0,
+            Some(self.properties.created_by().to_owned()),
+            self.properties.key_value_metadata().cloned(),
+            self.schema(),
+            None,
+        )
     }
 }

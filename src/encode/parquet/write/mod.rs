@@ -16,6 +16,7 @@ pub mod properties;
 pub mod raw_page;
 pub mod row_encoder;
 pub mod row_group_encoder;
+pub mod row_group_footer;
 pub mod runs;
 pub mod source_file;
 pub mod value_range;

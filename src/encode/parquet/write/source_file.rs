@@ -2,15 +2,14 @@
 
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{
-    PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
-};
 
 use crate::encode::catch_panic::guarded;
 use crate::encode::input::Input;
-use crate::encode::parquet::write::chunk_statistics::with_deprecated_bounds;
 use crate::encode::parquet::write::encoded_chunk::{ChunkPagesSource, EncodedChunk};
 use crate::encode::parquet::write::file_layout::FileLayout;
+use crate::encode::parquet::write::row_group_footer::{
+    RowGroupFooter, RowGroupParts, read_metadata, row_group_parts,
+};
 
 /// A file of a table, whose row groups are copied.
 ///
@@ -20,58 +19,55 @@ use crate::encode::parquet::write::file_layout::FileLayout;
 pub(crate) struct SourceFile {
     layout: FileLayout,
     input: Input,
-    metadata: ParquetMetaData,
+    row_groups: Vec<RowGroupFooter>,
 }
 
 impl SourceFile {
     /// Reads the metadata of a file.
     pub(crate) fn open(layout: FileLayout, input: Input) -> Result<Self, ParquetError> {
-        // A mask would lose the number of pages of each encoding.
-        let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
-        let reader = ParquetMetaDataReader::new()
-            .with_page_index_policy(PageIndexPolicy::Optional)
-            .with_metadata_options(Some(options));
-        let metadata = caught(|| reader.parse_and_finish(&input))?;
+        let row_groups = caught(|| {
+            let metadata = read_metadata(&layout, &input)?;
+            let row_groups = 0..metadata.num_row_groups();
+            row_groups
+                .map(|number| RowGroupFooter::new(&layout, row_group_parts(&metadata, number)?))
+                .collect()
+        })?;
         Ok(Self {
             layout,
             input,
-            metadata,
+            row_groups,
         })
     }
 
     /// The number of row groups.
     pub(crate) fn row_groups(&self) -> usize {
-        self.metadata.num_row_groups()
+        self.row_groups.len()
     }
 
     /// The chunks of a row group, in the order of the columns. Their pages are read when they are appended.
     pub(crate) fn row_group(&self, number: usize) -> Result<Vec<EncodedChunk>, ParquetError> {
-        caught(|| self.chunks(number))
-    }
-
-    fn chunks(&self, number: usize) -> Result<Vec<EncodedChunk>, ParquetError> {
-        let Some(row_group) = self.metadata.row_groups().get(number) else {
+        let Some(footer) = self.row_groups.get(number) else {
             let cause = format!("the file has no row group {number}");
             return Err(ParquetError::General(cause));
         };
-        let indexes = self.metadata.page_index_for_row_group(number);
-        let columns = row_group.columns().iter().zip(self.layout.columns());
-        let chunks = columns.enumerate().map(|(index, (found, (_, column)))| {
-            let mut metadata = found.clone().into_builder();
-            if let Some(statistics) = found.statistics() {
-                // The reader drops the deprecated fields.
-                let statistics = with_deprecated_bounds(statistics.clone(), &column);
-                metadata = metadata.set_statistics(statistics);
-            }
+        caught(|| self.chunks(footer.parts(&self.layout)?))
+    }
+
+    fn chunks(&self, parts: RowGroupParts) -> Result<Vec<EncodedChunk>, ParquetError> {
+        let rows_written = u64::try_from(parts.row_group.num_rows())?;
+        let columns = parts.row_group.into_builder().take_columns().into_iter();
+        let indexes = parts.column_indexes.into_iter().zip(parts.offset_indexes);
+        let chunks = columns.zip(indexes);
+        let chunks = chunks.map(|(metadata, (column_index, offset_index))| {
             Ok(EncodedChunk {
                 pages: ChunkPagesSource::File(self.input.clone()),
                 close: ColumnCloseResult {
-                    bytes_written: u64::try_from(found.compressed_size())?,
-                    rows_written: u64::try_from(row_group.num_rows())?,
-                    metadata: metadata.build()?,
+                    bytes_written: u64::try_from(metadata.compressed_size())?,
+                    rows_written,
+                    metadata,
                     bloom_filter: None,
-                    column_index: indexes.column_index(index).cloned(),
-                    offset_index: indexes.offset_index(index).cloned(),
+                    column_index,
+                    offset_index,
                 },
             })
         });
