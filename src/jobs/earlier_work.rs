@@ -7,6 +7,7 @@ use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::limits::ExportSize;
+use crate::jobs::published_digests::PublishedDigests;
 use crate::jobs::resume::{failed, published_bytes};
 use crate::journal::reader::JournalReader;
 use crate::journal::scan::break_if;
@@ -37,20 +38,24 @@ pub(crate) fn read_earlier(
     let published = Manifest::sound(&options.out);
     let published = published.as_ref();
     options.refuse_other_shard(published)?;
-    let mut contents = JournalContents::new(ids, published_bytes(&options.out, published));
+    let mut contents = JournalContents::new(
+        ids,
+        published_bytes(&options.out, published),
+        PublishedDigests::of(&options.out, published),
+    );
     let journal = StateDir::of_output(&options.out).journal();
     // A run replaces an empty journal.
     let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
     let (reader, journal_bytes) = if is_empty || !JournalReader::is_there(&journal)? {
         (None, 0)
     } else {
-        let (reader, _, scan) = JournalReader::open_with_index(&journal, |entry| {
+        let (reader, _, mut scan) = JournalReader::open_with_index(&journal, |entry| {
             contents.add_record(ids, &entry);
             break_if(cancel.is_cancelled())
         })?;
         reader.refuse_other(&options.journal_options())?;
         let bytes = reader.bytes()?;
-        contents.finish_scan(ids, &scan, bytes);
+        contents.finish_scan(ids, &mut scan, bytes);
         (Some(reader), bytes)
     };
     let index = contents.index;

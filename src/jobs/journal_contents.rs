@@ -4,6 +4,7 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::JournalMarks;
 use crate::jobs::journal_tasks::JournalTasks;
+use crate::jobs::published_digests::PublishedDigests;
 use crate::journal::format::RecordKind;
 use crate::journal::index::JournalIndex;
 use crate::journal::location::Location;
@@ -28,19 +29,25 @@ pub(crate) struct JournalContents {
     pub(crate) unlisted: JournalTasks,
     /// Responses that were kept with failures.
     pub(crate) refused: Vec<RefusedResponse>,
+    digests: Option<PublishedDigests>,
     /// The position after that of the last record. Records mostly come in the order of the list.
     next: usize,
 }
 
 impl JournalContents {
     /// Nothing yet, for a list of IDs. The published export was made from the first `published_bytes` of the journal, if
-    /// that is known.
-    pub(crate) fn new(ids: &TaskIds, published_bytes: Option<u64>) -> Self {
+    /// that is known, and has these `digests`.
+    pub(crate) fn new(
+        ids: &TaskIds,
+        published_bytes: Option<u64>,
+        digests: Option<PublishedDigests>,
+    ) -> Self {
         let journal = JournalIndex::new(ids.len());
         Self {
             index: SharedIndex::new(journal, JournalMarks::new(published_bytes)),
             unlisted: JournalTasks::default(),
             refused: Vec::new(),
+            digests,
             next: 0,
         }
     }
@@ -55,6 +62,7 @@ impl JournalContents {
             index,
             unlisted,
             refused,
+            digests: None,
             next: 0,
         }
     }
@@ -88,8 +96,17 @@ impl JournalContents {
         }
     }
 
-    /// Ends a scan whose last record ends at `end`; `ids` is the list. Returns whether the published export was made from another journal.
-    pub(crate) fn finish_scan(&mut self, ids: &TaskIds, scan: &ScanSummary, end: u64) -> bool {
+    /// Ends a scan whose last record ends at `end`; `ids` is the list. Returns whether the published export was made from
+    /// another journal; otherwise `scan` gets the lost records that its digests name.
+    pub(crate) fn finish_scan(&mut self, ids: &TaskIds, scan: &mut ScanSummary, end: u64) -> bool {
+        if let Some(digests) = &self.digests
+            && !self.index.is_of_other(end)
+        {
+            digests.name_lost(scan, |task_id| match ids.position(task_id) {
+                Some(position) => self.index.held_response(position),
+                None => self.unlisted.held_response(task_id),
+            });
+        }
         self.unlisted.finish_scan(scan);
         let lost = scan.lost.iter();
         let lost = lost.filter_map(|lost| Some((ids.position(&lost.task_id)?, lost)));

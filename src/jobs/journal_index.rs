@@ -6,6 +6,7 @@ use crate::event::AgainCounts;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::export_options::Refresh;
 use crate::jobs::journal_marks::JournalMarks;
+use crate::jobs::published_digests::HeldResponse;
 use crate::journal::format::BodyDigest;
 use crate::journal::index::{IndexEntry, JournalIndex, StoredResponse};
 use crate::journal::location::Location;
@@ -128,6 +129,16 @@ impl SharedIndex {
             state.journal.add_lost(position, lost);
         }
         state.marks.published.finish_scan(end)
+    }
+
+    /// Whether the published export was made from another journal than the one whose last record ends at `end`.
+    pub(crate) fn is_of_other(&self, end: u64) -> bool {
+        self.lock().marks.published.is_of_other(end)
+    }
+
+    /// The response of an ID, if it has one.
+    pub(crate) fn held_response(&self, position: usize) -> Option<HeldResponse> {
+        HeldResponse::of(&self.lock().journal, position)
     }
 
     /// The offset of the first record that is not part of the publication.

@@ -47,12 +47,16 @@ impl PublishedPart {
         self.has_boundary |= bounds.contains(&self.bytes);
     }
 
+    /// Whether the published export was made from another journal than the one whose last record ends at `end`.
+    pub(crate) fn is_of_other(&self, end: u64) -> bool {
+        // The export of an empty list has no record.
+        self.bytes > 0 && !self.has_boundary && self.bytes != end
+    }
+
     /// Ends a scan whose last record ends at `end`. Returns whether the published export was made from another journal; then
     /// nothing in this one is part of what is published.
     pub(crate) fn finish_scan(&mut self, end: u64) -> bool {
-        // The export of an empty list has no record.
-        self.has_boundary |= self.bytes == end;
-        let is_other = self.bytes > 0 && !self.has_boundary;
+        let is_other = self.is_of_other(end);
         if is_other {
             *self = Self::new(None);
         }
@@ -129,7 +133,7 @@ pub(crate) fn report_losses(
         )));
     }
     lost.report_others(events);
-    if scan.has_lost_ids {
+    if scan.ids_lost_before.is_some() {
         let text = "the damage includes task IDs: if one of these tasks has an earlier response, that one counts until `--refresh all` fetches it again";
         events.send(Event::Warning(text.to_owned()));
     }

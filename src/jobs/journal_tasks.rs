@@ -3,18 +3,39 @@
 use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::JournalMarks;
+use crate::jobs::published_digests::HeldResponse;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{IndexEntry, JournalIndex};
 use crate::journal::scan::{RecordEntry, ScanSummary};
 
-/// The tasks of a journal, in order of first appearance.
+/// The tasks of a journal, in order of first appearance or of a list.
 #[derive(Debug, Default)]
 pub(crate) struct JournalTasks {
     pub(crate) ids: TaskIds,
     pub(crate) journal: JournalIndex,
+    /// Whether the IDs are those of a list. Records of others are skipped.
+    is_list: bool,
 }
 
 impl JournalTasks {
+    /// Tasks in order of first appearance, with the index of each.
+    pub(crate) fn new(ids: TaskIds, journal: JournalIndex) -> Self {
+        Self {
+            ids,
+            journal,
+            is_list: false,
+        }
+    }
+
+    /// The tasks of a list, without records yet.
+    pub(crate) fn of_list(ids: TaskIds) -> Self {
+        Self {
+            journal: JournalIndex::new(ids.len()),
+            ids,
+            is_list: true,
+        }
+    }
+
     /// Adds an ID unless it is known.
     pub(crate) fn insert(&mut self, task_id: &str) -> Result<InsertedId, InvalidId> {
         let inserted = self.ids.insert(task_id)?;
@@ -27,13 +48,24 @@ impl JournalTasks {
     /// Adds a record, in the order of the journal.
     pub(crate) fn add_record(&mut self, entry: &RecordEntry<'_>) {
         let is_of_id = matches!(entry.kind, RecordKind::Response | RecordKind::Failure);
-        // Every ID in a journal was in a list of IDs, so it is valid.
-        let inserted = is_of_id.then(|| self.insert(entry.task_id).ok()).flatten();
-        let position = inserted.map(|inserted| inserted.position);
+        let position = if !is_of_id {
+            None
+        } else if self.is_list {
+            self.ids.position(entry.task_id)
+        } else {
+            // Every ID in a journal was in a list of IDs, so it is valid.
+            let inserted = self.insert(entry.task_id).ok();
+            inserted.map(|inserted| inserted.position)
+        };
         self.journal.add_record(position, entry);
     }
 
-    /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures.
+    /// The response of a task, if it has one.
+    pub(crate) fn held_response(&self, task_id: &str) -> Option<HeldResponse> {
+        HeldResponse::of(&self.journal, self.ids.position(task_id)?)
+    }
+
+    /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures. A list keeps them.
     pub(crate) fn finish_scan(&mut self, scan: &ScanSummary) {
         self.journal.finish_scan();
         for lost in &scan.lost {
@@ -41,11 +73,8 @@ impl JournalTasks {
                 self.journal.add_lost(position, lost);
             }
         }
-        if self
-            .journal
-            .iter()
-            .any(|entry| entry == IndexEntry::Nothing)
-        {
+        let has_nothing = |entry| entry == IndexEntry::Nothing;
+        if !self.is_list && self.journal.iter().any(has_nothing) {
             let all = std::mem::take(self);
             *self = all.retained(|position, _| all.journal.get(position) != IndexEntry::Nothing);
         }
@@ -69,10 +98,7 @@ impl JournalTasks {
                 positions.push(Some(position));
             }
         }
-        Self {
-            ids,
-            journal: self.journal.select(positions.into_iter()),
-        }
+        Self::new(ids, self.journal.select(positions.into_iter()))
     }
 
     /// The complete index of a list.

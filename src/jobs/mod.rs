@@ -42,6 +42,7 @@ pub mod publication;
 pub mod publication_digests;
 pub mod publish_job;
 pub mod publish_targets;
+pub mod published_digests;
 pub mod published_rows;
 pub mod ranges;
 pub mod read_ahead;

@@ -79,8 +79,8 @@ impl FlattenOptions {
 /// The sources, read into a journal.
 struct ReadSources {
     tasks: JournalTasks,
-    /// The tasks in the order of the sources, where that is not the order in which their records came.
-    order: Option<TaskIds>,
+    /// The tasks that are exported, in this order. `None` for all tasks in their own order.
+    list: Option<TaskIds>,
     reader: JournalReader,
     /// The tables, if they have been built meanwhile.
     built: Option<BuiltTables>,
@@ -162,7 +162,7 @@ fn flatten_into(
     events.send(Event::Phase("reading raw responses"));
     let sources = if is_in_place(options) {
         repair_journal(directory, directory.manifest().as_ref(), events)?;
-        in_place(directory, events, cancel)?
+        in_place(directory, options.ids.clone(), events, cancel)?
     } else {
         import(options, directory, target, cancel)?
     };
@@ -214,7 +214,7 @@ impl ReadSources {
         cancel: &CancellationToken,
     ) -> Result<(TasksWithTables, SourceFacts), ExportError> {
         // From here on only what the tables need stays in memory.
-        let (ids, index) = match options.ids.clone().or(self.order) {
+        let (ids, index) = match self.list {
             Some(list) => {
                 let index = self.tasks.index(&list);
                 (list, index)
@@ -324,22 +324,27 @@ fn is_in_place(options: &FlattenOptions) -> bool {
     matches!(options.sources.as_slice(), [source] if same(source))
 }
 
-/// Reads the journal of the output directory, which stays unchanged.
+/// Reads the journal of the output directory, which stays unchanged. `ids` replaces the list of the export.
 fn in_place(
     directory: &OutputDirectory,
+    ids: Option<TaskIds>,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<ReadSources, ExportError> {
+    let list = match ids {
+        Some(ids) => Some(ids),
+        None => list_of(directory.path())?,
+    };
     let ReadJournal {
         tasks,
         reader,
         options,
         damaged,
         bytes: journal_bytes,
-    } = read_journal(directory.path(), events, cancel)?;
+    } = read_journal(directory.path(), list, events, cancel)?;
     Ok(ReadSources {
         tasks,
-        order: list_of(directory.path())?,
+        list: None,
         reader,
         built: None,
         facts: SourceFacts {
@@ -388,7 +393,8 @@ fn import(
     } = imported;
     Ok(ReadSources {
         tasks,
-        order,
+        // The order of the sources is not always the order in which their records came.
+        list: options.ids.clone().or(order),
         reader: journal.reader(),
         built,
         facts: SourceFacts {

@@ -13,6 +13,7 @@ use crate::jobs::journal_contents::{JournalContents, RefusedResponse};
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::{JournalMarks, report_losses};
 use crate::jobs::journal_tasks::JournalTasks;
+use crate::jobs::published_digests::PublishedDigests;
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
 use crate::journal::format::{JournalOptions, RecordKind};
@@ -93,12 +94,13 @@ pub(crate) fn open_journal(
     network: &Network<'_>,
 ) -> Result<(Journal, Resumed), ExportError> {
     let published_bytes = published_bytes(directory.path(), published);
-    let mut contents = JournalContents::new(&options.ids, published_bytes);
-    let (journal, scan) = scan(options, directory, network, |entry| {
+    let digests = PublishedDigests::of(directory.path(), published);
+    let mut contents = JournalContents::new(&options.ids, published_bytes, digests);
+    let (journal, mut scan) = scan(options, directory, network, |entry| {
         contents.add_record(&options.ids, &entry);
     })?;
     let end = journal.bytes();
-    let is_other = contents.finish_scan(&options.ids, &scan, end);
+    let is_other = contents.finish_scan(&options.ids, &mut scan, end);
     report_losses(
         &scan,
         end,
@@ -125,7 +127,7 @@ pub(crate) fn scan_journal(
     let mut tasks = JournalTasks::default();
     let mut marks = JournalMarks::new(published_bytes);
     let mut refused = Vec::new();
-    let (journal, scan) = scan(options, directory, network, |entry| {
+    let (journal, mut scan) = scan(options, directory, network, |entry| {
         marks.see(&entry);
         if entry.kind == RecordKind::Refused {
             refused.push((entry.location, entry.next, entry.task_id.to_owned()));
@@ -134,6 +136,10 @@ pub(crate) fn scan_journal(
     })?;
     let end = journal.bytes();
     let is_other = marks.published.finish_scan(end);
+    let digests = PublishedDigests::of(directory.path(), published).filter(|_| !is_other);
+    if let Some(digests) = digests {
+        digests.name_lost(&mut scan, |task_id| tasks.held_response(task_id));
+    }
     tasks.finish_scan(&scan);
     report_losses(
         &scan,

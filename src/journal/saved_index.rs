@@ -3,14 +3,15 @@
 //!
 //! ```text
 //! file    = segment*
-//! segment = "scaleIDX" from:u64 to:u64 records:u64 length:u64 payload_xxh3:u128 journal_xxh3:u128 head_crc32:u32
-//!           payload
+//! segment = "scaleIDX" version:u32 from:u64 to:u64 records:u64 length:u64 payload_xxh3:u128 journal_xxh3:u128
+//!           head_crc32:u32 payload
 //! payload = record*
 //! record  = kind:u8 flags:u8 id_length:u16 offset:u64 bytes:u32 next:u64 [sha256:[u8; 32]] [since:u64] id
 //! ```
 //!
 //! A segment has the records from one offset of the journal to another, where a block ends. `journal_xxh3` is a digest of the last
-//! bytes of the journal before that. The index is not needed: what is invalid in it is read from the journal again.
+//! bytes of the journal before that. The index is not needed: what is invalid in it, or has another version, is read from the
+//! journal again.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -30,8 +31,11 @@ use crate::journal::scan::{RecordEntry, VisitRecord};
 /// Begins a segment.
 pub(crate) const MAGIC: &[u8; 8] = b"scaleIDX";
 
+/// Version of the format.
+const VERSION: u32 = 1;
+
 /// Bytes of a segment's head.
-pub(crate) const HEAD_BYTES: usize = 76;
+pub(crate) const HEAD_BYTES: usize = 80;
 
 /// Bytes of a record before its digest.
 const RECORD_BYTES: usize = 24;
@@ -78,6 +82,7 @@ impl SegmentHead {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         head.extend_from_slice(MAGIC);
+        head.extend_from_slice(&VERSION.to_le_bytes());
         for number in [self.from, self.to, self.records, self.length] {
             head.extend_from_slice(&number.to_le_bytes());
         }
@@ -94,6 +99,9 @@ impl SegmentHead {
             return None;
         }
         let mut rest = Fields(fields.get(MAGIC.len()..)?);
+        if rest.take().map(u32::from_le_bytes)? != VERSION {
+            return None;
+        }
         Some(Self {
             from: rest.u64()?,
             to: rest.u64()?,
@@ -464,6 +472,24 @@ mod tests {
             assert_eq!(scan(&path, Some(1)), expected, "{at} bytes");
             assert_eq!(indexed(&path), Some(fs::metadata(&path).unwrap().len()));
         }
+    }
+
+    #[test]
+    fn an_index_of_another_version_is_not_used() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("journal");
+        append(&path, 0);
+        scan(&path, Some(1));
+        let index = index_path(&path);
+        let mut bytes = fs::read(&index).unwrap();
+        bytes[MAGIC.len()] += 1;
+        // A valid head, as another version writes it.
+        let crc32_at = HEAD_BYTES - 4;
+        let crc32 = crc32fast::hash(&bytes[..crc32_at]);
+        bytes[crc32_at..HEAD_BYTES].copy_from_slice(&crc32.to_le_bytes());
+        fs::write(&index, &bytes).unwrap();
+        assert_eq!(indexed(&path), None);
+        assert_eq!(scan(&path, Some(u64::MAX)), scan(&path, None));
     }
 
     #[test]

@@ -22,8 +22,8 @@ pub struct ScanSummary {
     /// Records whose heads are whole and whose bodies are lost, in order: those of damaged blocks, and of an incomplete
     /// block at the end.
     pub lost: Vec<LostRecord>,
-    /// Whether heads are damaged, so that other records are lost whose IDs are not known.
-    pub has_lost_ids: bool,
+    /// Where the last damage of a head ends. Before this offset, other records are lost whose IDs are not known.
+    pub ids_lost_before: Option<u64>,
 }
 
 /// A record whose body is lost.
@@ -131,7 +131,7 @@ impl JournalScan<'_> {
     fn block(&mut self, at: u64, visit: &mut VisitRecord<'_>) -> Result<NextBlock, JournalError> {
         let Some(first) = self.log.head(at, self.len)? else {
             let next = self.log.find_head(at + 1, self.len, |_, _| true)?;
-            self.summary.has_lost_ids |= next.is_some();
+            self.summary.ids_lost_before = next.or(self.summary.ids_lost_before);
             return Ok(self.skip_to(next));
         };
         let end = first.block_end(at);
@@ -141,7 +141,9 @@ impl JournalScan<'_> {
         let filled = self.log.read_some(&mut self.block, at)?;
         self.block.truncate(filled);
         let (heads, gaps) = heads_of(&self.block, &first);
-        self.summary.has_lost_ids |= gaps > 0;
+        if gaps > 0 {
+            self.summary.ids_lost_before = Some(end);
+        }
         let stored_at = usize::try_from(first.stored_at(0)).unwrap_or(usize::MAX);
         // The checksum includes this only before version 3, where it is the ID of the only record.
         let id = self.block.get(self.log.version.head_bytes()..stored_at);

@@ -35,6 +35,7 @@ mod hostile;
 mod id_lists;
 mod interrupt;
 mod journal;
+mod journal_damage;
 mod journal_index;
 mod keys;
 mod library;

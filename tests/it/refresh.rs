@@ -14,7 +14,7 @@ use scale_export::sandbox::server::Sandbox;
 use crate::support::server::{Server, requested_id, task_response};
 use crate::support::{KEY, export, manifest, program, published, raw_responses, sandbox, task_ids};
 
-fn assert_exit(output: &Output, code: i32) -> String {
+pub(crate) fn assert_exit(output: &Output, code: i32) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     stderr

@@ -65,10 +65,7 @@ impl ReadTasks {
     fn imported(self, shared: SharedImport) -> Imported {
         Imported {
             journal: self.journal,
-            tasks: JournalTasks {
-                ids: shared.ids.into_ids(),
-                journal: shared.index.into_journal(),
-            },
+            tasks: JournalTasks::new(shared.ids.into_ids(), shared.index.into_journal()),
             order: self.order,
             duplicates: self.duplicates,
             unreadable: self.unreadable,

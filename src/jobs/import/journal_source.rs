@@ -8,14 +8,17 @@ use crate::event::{Event, Events};
 use crate::ids::read::read_published;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
+use crate::jobs::journal_marks::PublishedPart;
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::lost_records::LostIds;
+use crate::jobs::published_digests::PublishedDigests;
 use crate::jobs::source_error::SourceError;
 use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
 use crate::journal::saved_index::remove_index;
 use crate::journal::scan::break_if;
 use crate::plural::plural;
+use crate::publish::manifest::Manifest;
 use crate::state::paths::StateDir;
 
 /// Whether a source is an export.
@@ -42,9 +45,10 @@ pub(crate) struct ReadJournal {
     pub(crate) bytes: u64,
 }
 
-/// Reads the journal of an export.
+/// Reads the journal of an export: the records of the IDs of a list, or of all IDs.
 pub(crate) fn read_journal(
     directory: &Path,
+    ids: Option<TaskIds>,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<ReadJournal, ExportError> {
@@ -55,11 +59,22 @@ pub(crate) fn read_journal(
             cause: SourceError::NoJournal,
         });
     }
-    let mut tasks = JournalTasks::default();
-    let (reader, options, opened) = JournalReader::open(&journal, None, |entry| {
+    let mut tasks = ids.map_or_else(JournalTasks::default, JournalTasks::of_list);
+    let published = Manifest::sound(directory);
+    let published_bytes = published
+        .as_ref()
+        .and_then(|manifest| manifest.run.journal_bytes);
+    let mut published_part = PublishedPart::new(published_bytes);
+    let (reader, options, mut opened) = JournalReader::open(&journal, None, |entry| {
+        published_part.see(&entry);
         tasks.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
+    let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
+    let digests = PublishedDigests::of(directory, published.as_ref());
+    if let Some(digests) = digests.filter(|_| !published_part.is_of_other(bytes)) {
+        digests.name_lost(&mut opened, |task_id| tasks.held_response(task_id));
+    }
     tasks.finish_scan(&opened);
     if opened.damaged > 0 {
         remove_index(&journal);
@@ -72,7 +87,6 @@ pub(crate) fn read_journal(
         )));
         lost.report_others(events);
     }
-    let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
     Ok(ReadJournal {
         tasks,
         bytes,

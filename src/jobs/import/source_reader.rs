@@ -218,7 +218,7 @@ impl SourceReader<'_, '_> {
             mut reader,
             damaged,
             ..
-        } = read_journal(directory, self.events, self.run)?;
+        } = read_journal(directory, None, self.events, self.run)?;
         self.unreadable += damaged;
         let list = list_of(directory)?;
         if let Some(order) = &mut self.order {

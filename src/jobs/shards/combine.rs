@@ -259,12 +259,12 @@ impl Combination<'_> {
         ids: &TaskIds,
     ) -> Result<(JournalContents, JournalReader), ExportError> {
         let path = shard.state().journal();
-        let mut contents = JournalContents::new(ids, shard.manifest.run.journal_bytes);
-        let (reader, _, scan) = JournalReader::open_with_index(&path, |entry| {
+        let mut contents = JournalContents::new(ids, shard.manifest.run.journal_bytes, None);
+        let (reader, _, mut scan) = JournalReader::open_with_index(&path, |entry| {
             contents.add_record(ids, &entry);
             break_if(self.cancel.is_cancelled())
         })?;
-        contents.finish_scan(ids, &scan, reader.bytes()?);
+        contents.finish_scan(ids, &mut scan, reader.bytes()?);
         if scan.damaged > 0 {
             return Err(shard.unpublished("its raw responses are damaged").into());
         }

@@ -13,6 +13,7 @@ use crate::jobs::export_options::Refresh;
 use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::journal_index::{FetchPlan, IndexCounts, SharedIndex};
 use crate::jobs::journal_marks::JournalMarks;
+use crate::jobs::published_digests::PublishedDigests;
 use crate::jobs::resume::{EVENT_RECORDS, failed, published_bytes};
 use crate::jobs::status::report::{JournalCounts, NextRun};
 use crate::journal::error::JournalError;
@@ -66,7 +67,8 @@ pub(crate) fn saved_counts(
     let known_bytes = published_bytes(export.directory, export.published);
     let no_ids = TaskIds::default();
     let list = export.ids.unwrap_or(&no_ids);
-    let mut contents = JournalContents::new(list, known_bytes);
+    let digests = PublishedDigests::of(export.directory, export.published);
+    let mut contents = JournalContents::new(list, known_bytes, digests);
     let scanned = scan(export, list, &mut contents, events, cancel)?;
     let JournalContents {
         index,
@@ -128,7 +130,7 @@ fn scan(
     }
     events.send(Event::Phase("reading the journal"));
     let (mut done, mut end, mut record_bytes) = (0, 0, 0);
-    let (reader, options, scan) = JournalReader::open_with_index(&path, |entry| {
+    let (reader, options, mut scan) = JournalReader::open_with_index(&path, |entry| {
         contents.add_record(list, &entry);
         record_bytes += entry.location.bytes();
         end = entry.next;
@@ -138,7 +140,7 @@ fn scan(
         }
         break_if(cancel.is_cancelled())
     })?;
-    contents.finish_scan(list, &scan, end);
+    contents.finish_scan(list, &mut scan, end);
     Ok(Some(CountedJournal {
         reader,
         options,
