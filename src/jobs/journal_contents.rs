@@ -96,13 +96,12 @@ impl JournalContents {
         }
     }
 
-    /// Ends a scan whose last record ends at `end`; `ids` is the list. Returns whether the published export was made from
-    /// another journal; otherwise `scan` gets the lost records that its digests name.
+    /// Ends a scan whose last record ends at `end`; `ids` is the list. `scan` gets the lost records that the digests of the
+    /// published export name. Returns whether that was made from another journal.
     pub(crate) fn finish_scan(&mut self, ids: &TaskIds, scan: &mut ScanSummary, end: u64) -> bool {
-        if let Some(digests) = &self.digests
-            && !self.index.is_of_other(end)
-        {
-            digests.name_lost(scan, |task_id| match ids.position(task_id) {
+        if let Some(digests) = &self.digests {
+            let found = (end, self.index.is_of_other(end));
+            digests.name_lost(scan, found, |task_id| match ids.position(task_id) {
                 Some(position) => self.index.held_response(position),
                 None => self.unlisted.held_response(task_id),
             });

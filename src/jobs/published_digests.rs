@@ -1,4 +1,4 @@
-//! The digests of the published export name the records whose own IDs are damaged: a task whose response in the journal
+//! The digests of the published export name the records whose own IDs are damaged or cut off: a task whose response in the journal
 //! has another digest than the published one has lost that one.
 
 use std::collections::HashSet;
@@ -52,22 +52,26 @@ impl PublishedDigests {
         })
     }
 
-    /// Adds the records whose IDs are damaged to those that a scan lost, as far as the published export was made from
-    /// them. `held` is what the journal has for a task.
+    /// Adds the records whose IDs are damaged or cut off to those that a scan lost, as far as the published export was made
+    /// from them. The last record of the journal ends at `end`, `is_other` says whether the export was made from another
+    /// journal, and `held` is what the journal has for a task.
     pub(crate) fn name_lost(
         &self,
         scan: &mut ScanSummary,
+        (end, is_other): (u64, bool),
         held: impl Fn(&str) -> Option<HeldResponse>,
     ) {
-        let Some(ids_lost_before) = scan.ids_lost_before else {
+        // A journal that was cut off looks like another one.
+        let is_cut = end < self.journal_bytes;
+        if !is_cut && (is_other || scan.ids_lost_before.is_none()) {
             return;
-        };
+        }
         let Ok(digests) = DigestFile::open(&self.path, &self.id) else {
             return;
         };
         let named: HashSet<&str> = scan.lost.iter().map(|lost| &*lost.task_id).collect();
         let mut found = Vec::new();
-        let mut is_certain = ids_lost_before <= self.journal_bytes;
+        let mut is_certain = scan.ids_lost_before <= Some(self.journal_bytes);
         let read = digests.each(|task| {
             if task.kind != DigestKind::Exported || named.contains(task.task_id) {
                 return;

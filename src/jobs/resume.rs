@@ -136,9 +136,9 @@ pub(crate) fn scan_journal(
     })?;
     let end = journal.bytes();
     let is_other = marks.published.finish_scan(end);
-    let digests = PublishedDigests::of(directory.path(), published).filter(|_| !is_other);
-    if let Some(digests) = digests {
-        digests.name_lost(&mut scan, |task_id| tasks.held_response(task_id));
+    if let Some(digests) = PublishedDigests::of(directory.path(), published) {
+        let held = |task_id: &str| tasks.held_response(task_id);
+        digests.name_lost(&mut scan, (end, is_other), held);
     }
     tasks.finish_scan(&scan);
     report_losses(

@@ -1,4 +1,5 @@
-//! Damage to the head of a record hides its ID. The digests of the published export name it.
+//! Damage to the head of a record hides its ID, and so does the lost end of a journal. The digests of the published export
+//! name it.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -84,7 +85,7 @@ impl VersionedApi {
 }
 
 /// Damages the ID in the last record of a task.
-fn damage_id(out: &Path, task_id: &str) {
+pub(crate) fn damage_id(out: &Path, task_id: &str) {
     let journal = out.join(".scale-export/journal");
     let mut place = None;
     JournalReader::open(&journal, None, |entry| {
@@ -145,6 +146,43 @@ fn a_damaged_id_that_no_digest_names_is_a_warning() {
         printed.contains("the damage includes task IDs"),
         "{printed}"
     );
+}
+
+#[test]
+fn a_record_that_was_cut_off_is_named_and_no_earlier_response_counts() {
+    let base = tempfile::tempdir().unwrap();
+    let api = VersionedApi::start();
+    let out = api.refreshed(base.path());
+    let before = published(&out);
+    let journal = out.join(".scale-export/journal");
+    let whole = fs::read(&journal).unwrap();
+    // Without its whole head, the last record has no ID.
+    let mut last = 0;
+    JournalReader::open(&journal, None, |entry| {
+        last = entry.location.offset();
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    fs::write(&journal, &whole[..usize::try_from(last).unwrap() + 20]).unwrap();
+    let copy = base.path().join("copy");
+    let output = program()
+        .arg("flatten")
+        .arg(&out)
+        .arg("--out")
+        .arg(&copy)
+        .output();
+    let printed = assert_exit(&output.unwrap(), 0);
+    assert!(
+        printed.contains("that its tables were built from; the lost responses are left out: "),
+        "{printed}"
+    );
+    assert!(printed.contains("task_3\n"), "{printed}");
+    let (printed, requested) = api.export(&out, &task_ids(10), &[]);
+    assert!(printed.contains("the journal lacks "), "{printed}");
+    assert!(printed.contains("task_3\n"), "{printed}");
+    assert!(requested.contains(&"task_3".to_owned()), "{requested:?}");
+    assert!(requested.len() < 4, "{requested:?}");
+    assert!(published(&out) == before);
 }
 
 #[test]

@@ -71,18 +71,32 @@ pub(crate) fn read_journal(
         break_if(cancel.is_cancelled())
     })?;
     let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
-    let digests = PublishedDigests::of(directory, published.as_ref());
-    if let Some(digests) = digests.filter(|_| !published_part.is_of_other(bytes)) {
-        digests.name_lost(&mut opened, |task_id| tasks.held_response(task_id));
+    if let Some(digests) = PublishedDigests::of(directory, published.as_ref()) {
+        let found = (bytes, published_part.is_of_other(bytes));
+        digests.name_lost(&mut opened, found, |task_id| tasks.held_response(task_id));
     }
     tasks.finish_scan(&opened);
-    if opened.damaged > 0 {
+    let lost_bytes = published_bytes.unwrap_or_default().saturating_sub(bytes);
+    let lost = LostIds::new(&opened.lost);
+    let found = if opened.damaged > 0 {
         remove_index(&journal);
-        let lost = LostIds::new(&opened.lost);
-        events.send(Event::Warning(format!(
-            "skipped {} in the journal of `{}`; the lost responses are left out{}",
+        Some(format!(
+            "skipped {} in the journal of `{}`",
             plural(opened.damaged, "damaged place"),
+            directory.display()
+        ))
+    } else if lost_bytes > 0 {
+        Some(format!(
+            "the journal of `{}` lacks {} that its tables were built from",
             directory.display(),
+            plural(lost_bytes, "byte")
+        ))
+    } else {
+        None
+    };
+    if let Some(found) = found {
+        events.send(Event::Warning(format!(
+            "{found}; the lost responses are left out{}",
             lost.suffix()
         )));
         lost.report_others(events);

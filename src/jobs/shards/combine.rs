@@ -266,6 +266,8 @@ impl Combination<'_> {
         })?;
         contents.finish_scan(ids, &mut scan, reader.bytes()?);
         if scan.damaged > 0 {
+            // It did not hide this damage, and may be of another journal.
+            remove_index(&path);
             return Err(shard.unpublished("its raw responses are damaged").into());
         }
         if !contents.index.is_all_published() {

@@ -8,6 +8,7 @@ use scale_export::journal::format::RecordKind;
 use scale_export::journal::reader::JournalReader;
 use serde_json::json;
 
+use crate::journal_damage::damage_id;
 use crate::lists::api::{Api, response};
 use crate::support::published;
 
@@ -74,6 +75,26 @@ fn journal_damage_is_reported_before_a_list_run_appends() {
         1,
         "{printed}"
     );
+    assert!(published(&out) == before);
+}
+
+#[test]
+fn a_damaged_id_is_named_before_a_list_run_appends() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[10], |_, _| None);
+    api.data().pending.push("task_1_2".to_owned());
+    let batch = ["--batch", "b1"];
+    let (out, _) = api.export(base.path(), "out", &batch, 0);
+    api.data().pending.clear();
+    api.export(base.path(), "out", &batch, 0);
+    let before = published(&out);
+    damage_id(&out, "task_1_2");
+    let (_, printed) = api.export(base.path(), "out", &batch, 0);
+    assert!(
+        printed.contains("fetching the lost responses again: task_1_2\n"),
+        "{printed}"
+    );
+    assert!(!printed.contains("includes task IDs"), "{printed}");
     assert!(published(&out) == before);
 }
 

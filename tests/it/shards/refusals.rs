@@ -1,8 +1,12 @@
 //! Shards and options that are refused, and which shard an error names.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use scale_export::journal::format::RecordKind;
+use scale_export::journal::reader::JournalReader;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -204,8 +208,17 @@ fn damaged_or_unpublished_responses_of_a_shard_are_refused() {
     assert!(again.unwrap().status.code().is_some());
     let journal = shards[0].join(".scale-export/journal");
     let mut bytes = fs::read(&journal).unwrap();
-    let end = bytes.len() * 2 / 3;
-    bytes[end..end + 40].fill(0);
+    // The first response that counts.
+    let mut places = BTreeMap::new();
+    JournalReader::open(&journal, None, |entry| {
+        if entry.kind == RecordKind::Response {
+            places.insert(entry.task_id.to_owned(), entry.location.offset());
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let head = usize::try_from(*places.values().min().unwrap()).unwrap();
+    bytes[head..head + 40].fill(0);
     fs::write(&journal, bytes).unwrap();
     // The index hides the damage until a range has to be built. Without it, the whole journal is read.
     fs::remove_file(shards[0].join(".scale-export/ranges")).unwrap();
