@@ -4,10 +4,12 @@ use std::fs::{self, File};
 
 use arrow::ipc::writer::FileWriter;
 use bytes::Bytes;
+use parquet::basic::Encoding;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
+use scale_export::encode::parquet::write::column_encoder::PageLimits;
 use scale_export::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::row_reader::Rows;
@@ -91,6 +93,44 @@ fn a_short_column_chunk_has_a_dictionary_only_if_its_values_repeat() {
         assert!(few.iter().any(|found| found == name), "{few:?}");
         assert!(!distinct.iter().any(|found| found == name), "{distinct:?}");
     }
+}
+
+#[test]
+fn a_column_that_is_mostly_null_gives_up_its_dictionary_when_its_values_hardly_repeat() {
+    let sparse = Nature {
+        nulls: 240,
+        repeats: 0,
+        distinct: u32::MAX,
+        text_bytes: 40,
+    };
+    let few = Nature {
+        distinct: 3,
+        ..sparse
+    };
+    // The values of a page have fewer bytes than those that are probed.
+    let limits = RowGroupLimits {
+        page: PageLimits {
+            rows: 100,
+            probe_bytes: 2_000,
+            ..PageLimits::default()
+        },
+        ..RowGroupLimits::default()
+    };
+    let count = 5_000;
+    let has_plain_pages = |nature| {
+        let rows = rows(&ALL_TYPES, nature, count, &random_bytes(1, count));
+        let file = check(&rows, limits);
+        let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
+        let columns = reader.metadata().row_group(0).columns().iter();
+        let mut columns = columns.filter(|column| column.column_path().string() == "name");
+        let column = columns.next().unwrap();
+        assert!(column.dictionary_page_offset().is_some());
+        let encodings = column.page_encoding_stats_mask().unwrap();
+        assert!(encodings.is_set(Encoding::RLE_DICTIONARY), "{encodings:?}");
+        encodings.is_set(Encoding::PLAIN)
+    };
+    assert!(has_plain_pages(sparse));
+    assert!(!has_plain_pages(few));
 }
 
 #[test]

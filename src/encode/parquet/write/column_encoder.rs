@@ -80,6 +80,8 @@ struct OpenChunk {
     uses_dictionary: bool,
     /// Whether the dictionary is still to be probed.
     is_unprobed: bool,
+    /// Whether a page is complete. The values of pages with indices stay in the dictionary.
+    has_pages: bool,
     /// Bytes of the values until the dictionary is probed, with their lengths.
     bytes: usize,
     /// The range of the values that are not in the dictionary, and of all values if pages have bounds.
@@ -93,6 +95,7 @@ impl OpenChunk {
         Self {
             uses_dictionary,
             is_unprobed: uses_dictionary && !settings.repeats_far_apart,
+            has_pages: false,
             bytes: 0,
             range: None,
             boundaries: BoundaryTracker::new(order),
@@ -260,7 +263,10 @@ impl ColumnEncoder {
     fn end_row(&mut self) {
         self.page.rows += 1;
         if self.chunk.is_unprobed && self.chunk.bytes >= self.limits.probe_bytes {
-            self.probe_dictionary();
+            self.chunk.is_unprobed = false;
+            if self.hardly_repeats() {
+                self.give_up_dictionary();
+            }
         }
         if self.page.rows >= self.limits.rows || self.value_bytes() >= self.limits.bytes {
             self.end_page();
@@ -284,12 +290,17 @@ impl ColumnEncoder {
         bit_width(last.unwrap_or(u32::MAX))
     }
 
-    /// Gives the dictionary up if the values so far hardly repeat, and writes them as PLAIN.
-    fn probe_dictionary(&mut self) {
-        self.chunk.is_unprobed = false;
+    /// Whether the values so far hardly repeat. A chunk without values has no dictionary either.
+    fn hardly_repeats(&self) -> bool {
         let (part, whole) = DISTINCT_PART;
-        // A chunk without values has no dictionary either.
-        if self.chunk.bytes > 0 && self.dictionary.bytes() * whole <= self.chunk.bytes * part {
+        self.chunk.bytes == 0 || self.dictionary.bytes() * whole > self.chunk.bytes * part
+    }
+
+    /// Writes the values of the current page, and those that follow, as PLAIN.
+    fn give_up_dictionary(&mut self) {
+        if self.chunk.has_pages {
+            self.end_page();
+            self.end_dictionary();
             return;
         }
         self.page.text_bytes = 0;
@@ -308,7 +319,7 @@ impl ColumnEncoder {
         if self.page.rows == 0 {
             return;
         }
-        self.chunk.is_unprobed = false;
+        self.chunk.has_pages = true;
         let mut counts = PageCounts {
             rows: std::mem::take(&mut self.page.rows),
             text_bytes: std::mem::take(&mut self.page.text_bytes),
@@ -411,8 +422,9 @@ impl ColumnEncoder {
 
     /// Completes the column chunk. Rows that follow belong to the next one.
     pub(crate) fn finish(&mut self) -> ChunkEnd {
-        if self.chunk.is_unprobed {
-            self.probe_dictionary();
+        // Complete pages refer to the dictionary, and with few values it is short.
+        if self.chunk.is_unprobed && !self.chunk.has_pages && self.hardly_repeats() {
+            self.give_up_dictionary();
         }
         self.end_page();
         if self.chunk.uses_dictionary {
