@@ -6,12 +6,15 @@
 Exports of 5,000 and of 100,000 tasks have a limit of 100 MB, and the script fails when one takes more. The tasks come from
 `scale-export sandbox` on the same machine; `--lines FILE` adds tasks from a file of JSON lines. Needs 3 GB of temporary
 disk space below target/, and 3 GB of memory.
+
+`--growth` instead compares the memory of a million tasks with that of 100,000 of them, apart from IDs and index.
 """
 
 import argparse
 import json
 import pathlib
 import shutil
+import statistics
 import subprocess
 import sys
 
@@ -98,6 +101,45 @@ def many(program, lines):
     return kept
 
 
+def range_lengths(out):
+    """The numbers of tasks in the ranges of an export."""
+    _, text = (out / ".scale-export/ranges").read_text().split("\n", 1)
+    tables = [{table["table"]: table["rows"] for table in saved["tables"]} for saved in json.loads(text)["ranges"]]
+    return [rows["tasks"] for rows in tables]
+
+
+def growth(program):
+    """Rebuilds the tables of many tasks and of a part of them with two threads. Both have ranges of the greatest length."""
+    everything, part = PLACE / "all", PLACE / "part"
+    rounds = 5
+
+    def export(out, first, count):
+        ids = PLACE / "ids.txt"
+        ids.write_text("".join(f"task_{number}\n" for number in range(first, first + count)))
+        measured(program, "--ids", ids, "--out", out, "--sandbox", "--rate", "max", "--tolerate", "100%")
+
+    export(everything, 1, 1_000_000)
+    lengths = range_lengths(everything)
+    longest = max(range(len(lengths) - 10), key=lambda number: lengths[number] + lengths[number + 1])
+    export(part, 1 + sum(lengths[:longest]), 100_000)
+    all_tables = {part: [], everything: []}
+    one_table = {part: [], everything: []}
+    for _ in range(rounds):
+        for out in (part, everything):
+            rebuild = ["flatten", out, "--out", out, "--threads", "2", "--tolerate", "100%"]
+            one = measured(program, *rebuild, "--format", "csv", "--tables", "batches")
+            one_table[out].append(one[2])
+            all_tables[out].append(measured(program, *rebuild)[2])
+    print(f"medians of {rounds}, two threads\n")
+    print("| tasks | all tables, MB | only `batches` as CSV, MB | difference |\n|---|--:|--:|--:|")
+    differences = []
+    for out, name in ((part, "100,000"), (everything, "1,000,000")):
+        whole, one = statistics.median(all_tables[out]), statistics.median(one_table[out])
+        differences.append(whole - one)
+        print(f"| {name} | {whole:.0f} | {one:.0f} | {whole - one:.0f} |")
+    print(f"\nthe difference grows by {100 * (differences[1] / differences[0] - 1):.0f}%")
+
+
 def huge(program):
     print("| tasks | JSON, MB | peak memory from JSON lines, MB | in place, MB | seconds |\n|---|--:|--:|--:|--:|")
     for name in CASES:
@@ -116,6 +158,7 @@ def main():
     parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
     parser.add_argument("--lines", action="append", default=[], type=pathlib.Path, help="a file of JSON lines")
     parser.add_argument("--only-many", action="store_true", help="skip the huge tasks")
+    parser.add_argument("--growth", action="store_true", help="only compare a million tasks with 100,000 of them")
     # For the process that generates the tasks.
     parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -124,6 +167,9 @@ def main():
     program = existing(options.program)
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir(parents=True)
+    if options.growth:
+        growth(program)
+        return shutil.rmtree(PLACE)
     kept = many(program, options.lines)
     if not options.only_many:
         huge(program)
