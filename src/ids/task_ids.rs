@@ -109,7 +109,7 @@ impl TaskIds {
         let entry = positions.entry(
             hasher.hash_one(id),
             |&position| nth(text, ends, position as usize) == Some(id),
-            |&position| hasher.hash_one(nth(text, ends, position as usize).unwrap_or_default()),
+            hash_of(text, ends, hasher),
         );
         let position = match entry {
             Entry::Occupied(entry) => {
@@ -179,9 +179,7 @@ impl TaskIds {
         } = self;
         text.reserve(bytes);
         ends.reserve(count);
-        positions.reserve(count, |&position| {
-            hasher.hash_one(nth(text, ends, position as usize).unwrap_or_default())
-        });
+        positions.reserve(count, hash_of(text, ends, hasher));
     }
 
     /// Frees the memory that is reserved for more IDs.
@@ -241,6 +239,15 @@ impl TaskIds {
             Some(piece)
         })
     }
+}
+
+/// The hash of the ID at a position.
+fn hash_of<'a>(
+    text: &'a str,
+    ends: &'a [usize],
+    hasher: &'a DefaultHashBuilder,
+) -> impl Fn(&u32) -> u64 + 'a {
+    |&position| hasher.hash_one(nth(text, ends, position as usize).unwrap_or_default())
 }
 
 fn nth<'a>(text: &'a str, ends: &[usize], position: usize) -> Option<&'a str> {
