@@ -22,7 +22,16 @@ pub(crate) fn verified_text(report: &VerifyReport, directory: &Path, shards: &[P
     let unverified = report.unproven.iter();
     lines.extend(unverified.map(|what| format!("not verified: {what}")));
     lines.push(result_line(report, directory));
-    if report.findings > 0 {
+    if report.has_lost_responses {
+        let what = if shards.is_empty() {
+            "the export"
+        } else {
+            "the shard"
+        };
+        lines.push(format!(
+            "hint: responses are lost: run {what} again, which fetches them"
+        ));
+    } else if report.findings > 0 {
         let directory = shell_quoted(directory);
         let command = if shards.is_empty() {
             format!("flatten {directory} --out {directory}")

@@ -55,7 +55,7 @@ pub(crate) fn read_earlier(
         })?;
         reader.refuse_other(&options.journal_options())?;
         let bytes = reader.bytes()?;
-        contents.finish_scan(ids, &mut scan, bytes);
+        contents.finish_scan(ids, &mut scan);
         (Some(reader), bytes)
     };
     let index = contents.index;

@@ -119,15 +119,11 @@ fn export_and_record(
     };
     let mut failures = FailureLines::default();
     let request = options.publish_request(network.context.options);
-    let job = || run.export(options, &mut failures);
+    let job = || run.export_behind_index(options, &mut failures);
     let end = match run_and_publish(request, &directory, (events, cancel), job) {
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         end => end.map(|report| JobEnd::Done(Box::new(report))),
     };
-    if let Err(ExportError::Journal(JournalError::Record { .. })) = &end {
-        // The next run reads the whole journal, and fetches what is lost.
-        remove_index(&directory.state().journal());
-    }
     directory.remove_temporary_files();
     if end.as_ref().is_err_and(ExportError::is_decision) {
         // The run published nothing on purpose, so the next run reads its lists from the start.
@@ -154,6 +150,26 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
+    /// Exports. If the index hides damage of the journal, exports again without it, which fetches what is lost.
+    fn export_behind_index(
+        self,
+        options: &ExportOptions,
+        failures: &mut FailureLines,
+    ) -> Result<ExportReport, ExportError> {
+        let error = match self.export(options, failures) {
+            Err(ExportError::Journal(error @ JournalError::Record { .. })) => error,
+            end => return end,
+        };
+        if !remove_index(&self.directory.state().journal()) {
+            return Err(error.into());
+        }
+        let text = format!("{error}; reading the whole journal");
+        self.network.context.events.send(Event::Warning(text));
+        self.directory.remove_temporary_files();
+        *failures = FailureLines::default();
+        self.export(options, failures)
+    }
+
     /// Lists the tasks if they come from lists, and exports them; `failures` becomes what `failures.jsonl` would have.
     fn export(
         self,

@@ -4,7 +4,7 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::JournalMarks;
 use crate::jobs::journal_tasks::JournalTasks;
-use crate::jobs::published_digests::PublishedDigests;
+use crate::jobs::published_digests::{PublishedDigests, ScannedJournalTasks};
 use crate::journal::format::RecordKind;
 use crate::journal::index::JournalIndex;
 use crate::journal::location::Location;
@@ -96,19 +96,28 @@ impl JournalContents {
         }
     }
 
-    /// Ends a scan whose last record ends at `end`; `ids` is the list. `scan` gets the lost records that the digests of the
-    /// published export name. Returns whether that was made from another journal.
-    pub(crate) fn finish_scan(&mut self, ids: &TaskIds, scan: &mut ScanSummary, end: u64) -> bool {
+    /// Ends a scan; `ids` is the list. `scan` gets the lost records that the published export names. Returns whether that was
+    /// made from another journal.
+    pub(crate) fn finish_scan(&mut self, ids: &TaskIds, scan: &mut ScanSummary) -> bool {
+        self.index.end_records();
+        self.unlisted.journal.finish_scan();
         if let Some(digests) = &self.digests {
-            let found = (end, self.index.is_of_other(end));
-            digests.name_lost(scan, found, |task_id| match ids.position(task_id) {
-                Some(position) => self.index.held_response(position),
-                None => self.unlisted.held_response(task_id),
+            let (index, unlisted) = (&self.index, &self.unlisted);
+            digests.name_lost(ScannedJournalTasks {
+                is_other: index.is_of_other(scan.end),
+                scan,
+                responses_before: &|end| {
+                    index.responses_before(end) + unlisted.journal.responses_before(end)
+                },
+                held: &|task_id| match ids.position(task_id) {
+                    Some(position) => Some(index.held_task(position)),
+                    None => unlisted.held_task(task_id),
+                },
             });
         }
         self.unlisted.finish_scan(scan);
         let lost = scan.lost.iter();
         let lost = lost.filter_map(|lost| Some((ids.position(&lost.task_id)?, lost)));
-        self.index.finish_scan(lost, end)
+        self.index.finish_scan(lost, scan.end)
     }
 }

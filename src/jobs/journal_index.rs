@@ -6,7 +6,7 @@ use crate::event::AgainCounts;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::export_options::Refresh;
 use crate::jobs::journal_marks::JournalMarks;
-use crate::jobs::published_digests::HeldResponse;
+use crate::jobs::published_digests::HeldTask;
 use crate::journal::format::BodyDigest;
 use crate::journal::index::{IndexEntry, JournalIndex, StoredResponse};
 use crate::journal::location::Location;
@@ -116,15 +116,19 @@ impl SharedIndex {
         state.journal.add_record(position, entry);
     }
 
-    /// Ends a scan that lost records of the IDs at some positions, and whose last record ends at `end`. Returns whether the published export was made from another journal; then
-    /// nothing in this one is part of what is published.
+    /// Ends the records of a scan: decides which failures count.
+    pub(crate) fn end_records(&self) {
+        self.lock().journal.finish_scan();
+    }
+
+    /// Ends a scan that lost records of the IDs at some positions, and whose last record ends at `end`. Returns whether the
+    /// published export was made from another journal.
     pub(crate) fn finish_scan<'l>(
         &self,
         lost: impl Iterator<Item = (usize, &'l LostRecord)>,
         end: u64,
     ) -> bool {
         let mut state = self.lock();
-        state.journal.finish_scan();
         for (position, lost) in lost {
             state.journal.add_lost(position, lost);
         }
@@ -136,9 +140,14 @@ impl SharedIndex {
         self.lock().marks.published.is_of_other(end)
     }
 
-    /// The response of an ID, if it has one.
-    pub(crate) fn held_response(&self, position: usize) -> Option<HeldResponse> {
-        HeldResponse::of(&self.lock().journal, position)
+    /// What the journal has for an ID.
+    pub(crate) fn held_task(&self, position: usize) -> HeldTask {
+        HeldTask::of(&self.lock().journal, position)
+    }
+
+    /// The number of IDs whose response is before an offset.
+    pub(crate) fn responses_before(&self, end: u64) -> usize {
+        self.lock().journal.responses_before(end)
     }
 
     /// The offset of the first record that is not part of the publication.
@@ -149,12 +158,13 @@ impl SharedIndex {
     /// Whether every record that counts is part of what is published.
     pub(crate) fn is_all_published(&self) -> bool {
         let state = self.lock();
-        state.journal.iter().all(|entry| {
-            entry != IndexEntry::Nothing
-                && entry
-                    .locations()
-                    .all(|location| state.marks.published.has(location))
-        })
+        state.marks.published.is_whole()
+            && state.journal.iter().all(|entry| {
+                entry != IndexEntry::Nothing
+                    && entry
+                        .locations()
+                        .all(|location| state.marks.published.has(location))
+            })
     }
 
     /// Bytes of the records that count.

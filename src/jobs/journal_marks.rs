@@ -16,6 +16,8 @@ pub(crate) struct PublishedPart {
     is_known: bool,
     /// Whether a record begins or ends where the part ends.
     has_boundary: bool,
+    /// Whether the journal has all of it.
+    is_whole: bool,
 }
 
 impl PublishedPart {
@@ -25,7 +27,13 @@ impl PublishedPart {
             bytes: bytes.unwrap_or_default(),
             is_known: bytes.is_some(),
             has_boundary: false,
+            is_whole: true,
         }
+    }
+
+    /// Whether the journal has all of it, as far as its end shows.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// The offset at which the part ends.
@@ -53,12 +61,16 @@ impl PublishedPart {
         self.bytes > 0 && !self.has_boundary && self.bytes != end
     }
 
-    /// Ends a scan whose last record ends at `end`. Returns whether the published export was made from another journal; then
-    /// nothing in this one is part of what is published.
+    /// Ends a scan whose last record ends at `end`. Returns whether the published export was made from another journal. Then
+    /// nothing in this one is part of what is published, or all that is left if the journal was cut off.
     pub(crate) fn finish_scan(&mut self, end: u64) -> bool {
         let is_other = self.is_of_other(end);
         if is_other {
-            *self = Self::new(None);
+            let is_cut = end < self.bytes;
+            *self = Self {
+                is_whole: false,
+                ..Self::new(is_cut.then_some(end))
+            };
         }
         is_other
     }
@@ -118,6 +130,7 @@ pub(crate) fn report_losses(
     if lost_bytes > 0 && scan.records == 0 {
         let text = "the responses of the published export are missing from `.scale-export`; fetching all tasks again";
         events.send(Event::Warning(text.to_owned()));
+        return;
     } else if lost_bytes > 0 {
         events.send(Event::Warning(format!(
             "the journal lacks {} that the published export was built from; fetching the lost responses again{ids}",
@@ -125,7 +138,12 @@ pub(crate) fn report_losses(
         )));
     } else if is_other {
         let text = "the published export was built from another journal; rebuilding the tables";
-        events.send(Event::Warning(text.to_owned()));
+        let again = if lost.is_empty() {
+            ""
+        } else {
+            ", and fetching again the tasks whose responses differ"
+        };
+        events.send(Event::Warning(format!("{text}{again}{ids}")));
     } else if scan.torn_bytes > 0 {
         events.send(Event::Detail(format!(
             "removed {} from the end of the journal, where an earlier run did not complete its last write{ids}",

@@ -3,7 +3,7 @@
 use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::JournalMarks;
-use crate::jobs::published_digests::HeldResponse;
+use crate::jobs::published_digests::HeldTask;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{IndexEntry, JournalIndex};
 use crate::journal::scan::{RecordEntry, ScanSummary};
@@ -60,9 +60,21 @@ impl JournalTasks {
         self.journal.add_record(position, entry);
     }
 
-    /// The response of a task, if it has one.
-    pub(crate) fn held_response(&self, task_id: &str) -> Option<HeldResponse> {
-        HeldResponse::of(&self.journal, self.ids.position(task_id)?)
+    /// What the journal has for a task. `None` for one that is not in the list, if there is one.
+    pub(crate) fn held_task(&self, task_id: &str) -> Option<HeldTask> {
+        match self.ids.position(task_id) {
+            Some(position) => Some(HeldTask::of(&self.journal, position)),
+            None => (!self.is_list).then(HeldTask::default),
+        }
+    }
+
+    /// Leaves out what is older than the lost records of a scan.
+    pub(crate) fn leave_out(&mut self, scan: &ScanSummary) {
+        for lost in &scan.lost {
+            if let Some(position) = self.ids.position(&lost.task_id) {
+                self.journal.leave_out(position, lost);
+            }
+        }
     }
 
     /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures. A list keeps them.

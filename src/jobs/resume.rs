@@ -13,7 +13,7 @@ use crate::jobs::journal_contents::{JournalContents, RefusedResponse};
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::{JournalMarks, report_losses};
 use crate::jobs::journal_tasks::JournalTasks;
-use crate::jobs::published_digests::PublishedDigests;
+use crate::jobs::published_digests::{PublishedDigests, ScannedJournalTasks};
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
 use crate::journal::format::{JournalOptions, RecordKind};
@@ -100,7 +100,7 @@ pub(crate) fn open_journal(
         contents.add_record(&options.ids, &entry);
     })?;
     let end = journal.bytes();
-    let is_other = contents.finish_scan(&options.ids, &mut scan, end);
+    let is_other = contents.finish_scan(&options.ids, &mut scan);
     report_losses(
         &scan,
         end,
@@ -137,8 +137,13 @@ pub(crate) fn scan_journal(
     let end = journal.bytes();
     let is_other = marks.published.finish_scan(end);
     if let Some(digests) = PublishedDigests::of(directory.path(), published) {
-        let held = |task_id: &str| tasks.held_response(task_id);
-        digests.name_lost(&mut scan, (end, is_other), held);
+        tasks.journal.finish_scan();
+        digests.name_lost(ScannedJournalTasks {
+            scan: &mut scan,
+            is_other,
+            responses_before: &|end| tasks.journal.responses_before(end),
+            held: &|task_id| tasks.held_task(task_id),
+        });
     }
     tasks.finish_scan(&scan);
     report_losses(

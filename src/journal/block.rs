@@ -19,7 +19,7 @@ use crate::journal::record_head::{RecordHead, stored_checksum};
 pub const MAX_BLOCK_BYTES: usize = 64 << 10;
 
 /// The maximum size of the heads and IDs of a block in bytes. It bounds the number of records with small bodies.
-const MAX_HEADS_BYTES: usize = 64 << 10;
+pub(crate) const MAX_HEADS_BYTES: usize = 64 << 10;
 
 /// A record to be stored in a block.
 #[derive(Debug, Clone, Copy)]

@@ -219,6 +219,23 @@ impl JournalIndex {
         self.failures.remove(&position);
     }
 
+    /// Leaves out what is older than a lost record of an ID: it may not be what the record said.
+    pub(crate) fn leave_out(&mut self, position: usize, lost: &LostRecord) {
+        let is_older = |location: Location| location.offset() < lost.offset;
+        if !matches!(lost.kind, RecordKind::Response | RecordKind::Failure) {
+            return;
+        }
+        if let Some(response) = self.responses.get_mut(position)
+            && is_older(response.location)
+        {
+            *response = NO_RESPONSE;
+        }
+        let failure = self.failures.get(&position);
+        if failure.is_some_and(|failure| is_older(failure.location)) {
+            self.failures.remove(&position);
+        }
+    }
+
     /// Marks an ID as due, since its response cannot be used.
     pub fn request_again(&mut self, position: usize) {
         if let Some(response) = self.responses.get_mut(position) {
@@ -240,6 +257,12 @@ impl JournalIndex {
             (Some(response), Some(failure)) => IndexEntry::Stale { response, failure },
             (None, None) => IndexEntry::Nothing,
         }
+    }
+
+    /// The number of IDs whose response is before an offset.
+    pub fn responses_before(&self, end: u64) -> usize {
+        let entries = self.iter().filter_map(IndexEntry::response);
+        entries.filter(|location| location.offset() < end).count()
     }
 
     /// What counts for every ID, in order.

@@ -97,9 +97,9 @@ impl IndexWriter {
         Ok(())
     }
 
-    /// Completes the segment after a scan that ended at `to`, in a journal whose first record is at `first`. A damaged
+    /// Completes the segment after a scan of a journal whose first record is at `first`. A damaged
     /// journal gets no index: every run is to notice that something is lost, until the journal is replaced.
-    pub(crate) fn finish(mut self, log: &JournalFile, first: u64, to: u64, scan: &ScanSummary) {
+    pub(crate) fn finish(mut self, log: &JournalFile, first: u64, scan: &ScanSummary) {
         if scan.damaged > 0 || !scan.lost.is_empty() || self.failed || self.write().is_err() {
             return;
         }
@@ -107,12 +107,12 @@ impl IndexWriter {
         if durable_fs::sync(&log.file, &log.path).is_err() {
             return;
         }
-        let Ok(journal_xxh3) = digest_before(log, first, to) else {
+        let Ok(journal_xxh3) = digest_before(log, first, scan.end) else {
             return;
         };
         let head = SegmentHead {
             from: self.from,
-            to,
+            to: scan.end,
             records: self.records,
             length: self.payload_bytes,
             payload_xxh3: self.hasher.finish_128(),

@@ -15,7 +15,7 @@ impl JournalFile {
         len: u64,
         worthwhile: Option<u64>,
         visit: &mut VisitRecord<'_>,
-    ) -> Result<Option<(ScanSummary, u64)>, JournalError> {
+    ) -> Result<Option<ScanSummary>, JournalError> {
         let mut replayed = Replayed::none(from);
         if let Some(index) = SavedIndex::open(self, from, len) {
             match index.replay(from, visit) {
@@ -33,13 +33,13 @@ impl JournalFile {
             }
             visit(entry)
         })?;
-        let Some((mut summary, end)) = scanned else {
+        let Some(mut summary) = scanned else {
             return Ok(None);
         };
         if let Some(writer) = writer {
-            writer.finish(self, from, end, &summary);
+            writer.finish(self, from, &summary);
         }
         summary.records += replayed.records;
-        Ok(Some((summary, end)))
+        Ok(Some(summary))
     }
 }

@@ -62,7 +62,7 @@ impl JournalReader {
         let len = log.len()?;
         // A journal that was cut off is shorter than the part of it that was published.
         let scanned = log.scan(from, end.unwrap_or(len).min(len), &mut visit)?;
-        let (opened, _) = scanned.ok_or_else(|| log.interrupted())?;
+        let opened = scanned.ok_or_else(|| log.interrupted())?;
         Ok((Self::new(log), options, opened))
     }
 
@@ -75,7 +75,7 @@ impl JournalReader {
         let mut log = JournalFile::open(path.to_owned())?;
         let (options, from) = log.read_head()?;
         let scanned = log.scan_with_index(from, log.len()?, None, &mut visit)?;
-        let (opened, _) = scanned.ok_or_else(|| log.interrupted())?;
+        let opened = scanned.ok_or_else(|| log.interrupted())?;
         Ok((Self::new(log), options, opened))
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use crate::journal::block::MAX_HEADS_BYTES;
 use crate::journal::decompressor::Decompressor;
 use crate::journal::file_head_decoder::word;
 use crate::journal::format::{Codec, JournalVersion, RecordKind};
@@ -50,16 +51,18 @@ pub fn decode_head(bytes: &[u8], version: JournalVersion) -> Option<RecordHead> 
     } else {
         [0, 0, raw_bytes]
     };
+    let stored_bytes = word(bytes, 16)?;
     // A right checksum does not mean that the numbers fit together: anyone can write a file that has one.
     let is_inside = u64::from(start) + u64::from(raw_bytes) <= u64::from(block_bytes);
-    is_inside.then_some(RecordHead {
+    let is_bounded = stored_bytes <= MAX_BODY_BYTES && heads_bytes as usize <= MAX_HEADS_BYTES;
+    (is_inside && is_bounded).then_some(RecordHead {
         version,
         kind: kind_of(*bytes.get(4)?)?,
         codec: *bytes.get(5)?,
         flags: u16::from_le_bytes(*bytes.get(6..)?.first_chunk()?),
         attempts: word(bytes, 8)?,
         id_bytes,
-        stored_bytes: word(bytes, 16)?,
+        stored_bytes,
         raw_bytes,
         time: u64::from_le_bytes(*bytes.get(24..)?.first_chunk()?),
         stored_crc32: word(bytes, 32)?,

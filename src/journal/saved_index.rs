@@ -59,10 +59,11 @@ pub(crate) fn index_path(journal: &Path) -> PathBuf {
     journal.with_added_extension(EXTENSION)
 }
 
-/// Removes the index of the journal at a path, so that the next run reads the journal and notices what is lost.
-pub(crate) fn remove_index(journal: &Path) {
+/// Removes the index of the journal at a path, so that the next run reads the journal and notices what is lost. Returns whether
+/// there was one.
+pub(crate) fn remove_index(journal: &Path) -> bool {
     // In a directory that this user may not change, the next run reads the index, as before.
-    let _ = durable_fs::remove(&index_path(journal));
+    durable_fs::remove(&index_path(journal)).is_ok()
 }
 
 /// The head of a segment.

@@ -19,6 +19,8 @@ pub struct ScanSummary {
     pub damaged: u64,
     /// Bytes of an incomplete block at the end.
     pub torn_bytes: u64,
+    /// The offset at which the last whole block ends.
+    pub end: u64,
     /// Records whose heads are whole and whose bodies are lost, in order: those of damaged blocks, and of an incomplete
     /// block at the end.
     pub lost: Vec<LostRecord>,
@@ -69,14 +71,13 @@ pub fn break_if(is_over: bool) -> ControlFlow<()> {
 pub(crate) type VisitRecord<'v> = dyn FnMut(RecordEntry<'_>) -> ControlFlow<()> + 'v;
 
 impl JournalFile {
-    /// Passes all whole records from an offset on to `visit`. Returns what was found and where the last record ends, or
-    /// `None` if `visit` broke.
+    /// Passes all whole records from an offset on to `visit`. Returns what was found, or `None` if `visit` broke.
     pub(crate) fn scan(
         &self,
         from: u64,
         len: u64,
         visit: &mut VisitRecord<'_>,
-    ) -> Result<Option<(ScanSummary, u64)>, JournalError> {
+    ) -> Result<Option<ScanSummary>, JournalError> {
         let mut scan = JournalScan {
             log: self,
             len,
@@ -93,7 +94,8 @@ impl JournalFile {
         }
         let mut summary = scan.summary;
         summary.torn_bytes = len.saturating_sub(at);
-        Ok(Some((summary, at)))
+        summary.end = at;
+        Ok(Some(summary))
     }
 
     /// Whether there is a response among the whole records from an offset on.
@@ -137,6 +139,10 @@ impl JournalScan<'_> {
         let end = first.block_end(at);
         // A block that is not whole still has heads.
         let bytes = usize::try_from(end.min(self.len) - at).unwrap_or(usize::MAX);
+        let reserved = self
+            .block
+            .try_reserve(bytes.saturating_sub(self.block.len()));
+        reserved.map_err(|error| JournalError::io("read", &self.log.path)(error.into()))?;
         self.block.resize(bytes, 0);
         let filled = self.log.read_some(&mut self.block, at)?;
         self.block.truncate(filled);

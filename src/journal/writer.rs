@@ -103,14 +103,14 @@ impl Journal {
         let scanned = self
             .log
             .scan_with_index(self.end, len, Some(min_bytes()), visit)?;
-        let (opened, end) = scanned.ok_or_else(|| self.log.interrupted())?;
+        let opened = scanned.ok_or_else(|| self.log.interrupted())?;
         if opened.torn_bytes > 0 {
             // Otherwise the rest of an incomplete block would follow the next, shorter one.
-            durable_fs::set_length(&self.log.file, &self.log.path, end)
+            durable_fs::set_length(&self.log.file, &self.log.path, opened.end)
                 .map_err(JournalError::io("truncate", &self.log.path))?;
             self.sync_now()?;
         }
-        self.end = end;
+        self.end = opened.end;
         Ok(opened)
     }
 
@@ -343,6 +343,9 @@ mod tests {
             opened,
             ScanSummary {
                 records: 5,
+                end: std::fs::metadata(state.path().join(FILE_NAME))
+                    .unwrap()
+                    .len(),
                 ..ScanSummary::default()
             }
         );

@@ -148,6 +148,7 @@ impl Sample {
         let (mut reader, _, summary) = opened.unwrap();
         let whole = ScanSummary {
             records: written.len() as u64,
+            end: reader.bytes().unwrap(),
             ..ScanSummary::default()
         };
         assert_eq!(summary, whole);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,6 +14,7 @@ use hyper::Response;
 use scale_export::journal::reader::JournalReader;
 
 use crate::flatten::assert_verified;
+use crate::ranges::RANGE_TASKS;
 use crate::refresh::assert_exit;
 use crate::support::server::{Server, requested_id};
 use crate::support::{KEY, program, published, task_ids};
@@ -39,30 +40,43 @@ impl VersionedApi {
         Self { server, version }
     }
 
+    fn command(&self, out: &Path, ids: &[String], options: &[&str]) -> Command {
+        let mut command = program();
+        command
+            .env("SCALE_API_KEY", KEY)
+            .env(RANGE_TASKS, "2")
+            .args(["--base-url", &format!("http://{}", self.server.address)])
+            .args([
+                "--rate",
+                "max",
+                "--concurrency",
+                "1",
+                "--plan",
+                "ids",
+                "--out",
+            ])
+            .arg(out)
+            .args(ids.iter().flat_map(|id| ["--id", id]))
+            .args(options);
+        command
+    }
+
+    fn run(&self, out: &Path, ids: &[String], options: &[&str]) -> Output {
+        self.command(out, ids, options).output().unwrap()
+    }
+
     /// Exports tasks; returns what is printed, and the IDs that were requested.
     fn export(&self, out: &Path, ids: &[String], options: &[&str]) -> (String, Vec<String>) {
         let before = self.server.seen().len();
-        let output = program()
-            .env("SCALE_API_KEY", KEY)
-            .args(["--base-url", &format!("http://{}", self.server.address)])
-            .args(["--rate", "max", "--concurrency", "1", "--out"])
-            .arg(out)
-            .args(ids.iter().flat_map(|id| ["--id", id]))
-            .args(options)
-            .output()
-            .unwrap();
-        let printed = assert_exit(&output, 0);
+        let printed = assert_exit(&self.run(out, ids, options), 0);
         let seen = self.server.seen();
-        let requested = seen[before..].iter();
-        let requested = requested.map(|seen| {
-            seen.uri
+        let requested = seen[before..].iter().map(|seen| {
+            let query = seen
+                .uri
                 .split("task_id=")
                 .nth(1)
-                .unwrap()
-                .split('&')
-                .next()
-                .unwrap()
-                .to_owned()
+                .unwrap_or_else(|| panic!("{}", seen.uri));
+            query.split('&').next().unwrap().to_owned()
         });
         (printed, requested.collect())
     }
@@ -148,57 +162,202 @@ fn a_damaged_id_that_no_digest_names_is_a_warning() {
     );
 }
 
+/// Cuts the journal off within the head of its last record, which then has no ID. Returns its task.
+fn cut_last_head(out: &Path) -> String {
+    let journal = out.join(".scale-export/journal");
+    let mut last = None;
+    JournalReader::open(&journal, None, |entry| {
+        last = Some((entry.task_id.to_owned(), entry.location.offset()));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let (task_id, head) = last.unwrap();
+    let bytes = fs::read(&journal).unwrap();
+    fs::write(&journal, &bytes[..usize::try_from(head).unwrap() + 20]).unwrap();
+    task_id
+}
+
+fn run(arguments: &[&str], paths: &[&Path]) -> Output {
+    let mut command = program();
+    command.env(RANGE_TASKS, "2").args(arguments).args(paths);
+    command.output().unwrap()
+}
+
 #[test]
 fn a_record_that_was_cut_off_is_named_and_no_earlier_response_counts() {
     let base = tempfile::tempdir().unwrap();
     let api = VersionedApi::start();
     let out = api.refreshed(base.path());
     let before = published(&out);
-    let journal = out.join(".scale-export/journal");
-    let whole = fs::read(&journal).unwrap();
-    // Without its whole head, the last record has no ID.
-    let mut last = 0;
-    JournalReader::open(&journal, None, |entry| {
-        last = entry.location.offset();
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    fs::write(&journal, &whole[..usize::try_from(last).unwrap() + 20]).unwrap();
-    let copy = base.path().join("copy");
-    let output = program()
-        .arg("flatten")
-        .arg(&out)
-        .arg("--out")
-        .arg(&copy)
-        .output();
-    let printed = assert_exit(&output.unwrap(), 0);
-    assert!(
-        printed.contains("that its tables were built from; the lost responses are left out: "),
-        "{printed}"
-    );
-    assert!(printed.contains("task_3\n"), "{printed}");
+    assert_eq!(cut_last_head(&out), "task_3");
+    let (printed, _) = api.export(&out, &task_ids(10), &["--dry-run"]);
+    assert!(printed.contains("tasks: 1 of 10 to fetch"), "{printed}");
     let (printed, requested) = api.export(&out, &task_ids(10), &[]);
     assert!(printed.contains("the journal lacks "), "{printed}");
-    assert!(printed.contains("task_3\n"), "{printed}");
-    assert!(requested.contains(&"task_3".to_owned()), "{requested:?}");
-    assert!(requested.len() < 4, "{requested:?}");
+    assert!(printed.contains("again: task_3\n"), "{printed}");
+    assert_eq!(requested, ["task_3"]);
     assert!(published(&out) == before);
 }
 
 #[test]
-fn flatten_and_verify_name_a_task_whose_id_is_damaged() {
+fn flatten_and_verify_name_a_task_whose_record_is_lost_and_the_next_run_fetches_it() {
+    let lose: [fn(&Path); 2] = [
+        |out| damage_id(out, "task_3"),
+        |out| assert_eq!(cut_last_head(out), "task_3"),
+    ];
+    for lose in lose {
+        let base = tempfile::tempdir().unwrap();
+        let api = VersionedApi::start();
+        let out = api.refreshed(base.path());
+        let before = published(&out);
+        lose(&out);
+        let printed = assert_exit(&run(&["verify"], &[&out]), 7);
+        assert!(printed.contains("task_3"), "{printed}");
+        let hint = "hint: responses are lost: run the export again, which fetches them";
+        assert!(printed.contains(hint), "{printed}");
+        for target in [base.path().join("copy"), out.clone()] {
+            let options = [
+                "flatten",
+                "--max-shrink",
+                "100%",
+                "--format",
+                "csv",
+                "--out",
+            ];
+            let printed = assert_exit(&run(&options, &[&target, &out]), 3);
+            assert!(printed.contains("left out: task_3\n"), "{printed}");
+            let tasks = fs::read_to_string(target.join("tasks.csv")).unwrap();
+            assert!(
+                tasks.contains("\ntask_2,") && !tasks.contains("task_3"),
+                "{tasks}"
+            );
+            let failures = fs::read_to_string(target.join("failures.jsonl")).unwrap();
+            assert!(failures.contains("task_3"), "{failures}");
+        }
+        let (printed, requested) = api.export(&out, &task_ids(10), &[]);
+        assert_eq!(requested, ["task_3"], "{printed}");
+        assert!(published(&out) == before);
+        assert_verified(&out);
+    }
+}
+
+#[test]
+fn a_list_that_is_given_to_flatten_does_not_lose_other_tasks() {
     let base = tempfile::tempdir().unwrap();
     let api = VersionedApi::start();
     let out = api.refreshed(base.path());
     damage_id(&out, "task_2");
-    let run = |arguments: &[&str]| -> Output {
-        let mut command = program();
-        command.args(arguments).arg(&out);
-        command.output().unwrap()
-    };
-    let printed = assert_exit(&run(&["verify"]), 7);
-    assert!(printed.contains("task_2"), "{printed}");
-    let copy = base.path().join("copy");
-    let printed = assert_exit(&run(&["flatten", "--out", copy.to_str().unwrap()]), 3);
+    let ids = base.path().join("ids");
+    fs::write(&ids, "task_2\ntask_7\n").unwrap();
+    let options = ["flatten", "--max-shrink", "100%", "--ids"];
+    let flags = Path::new("--out");
+    let printed = assert_exit(&run(&options, &[&ids, flags, &out, &out]), 3);
     assert!(printed.contains("left out: task_2\n"), "{printed}");
+}
+
+#[test]
+fn a_run_behind_a_cut_journal_does_not_hide_what_was_lost() {
+    let base = tempfile::tempdir().unwrap();
+    let api = VersionedApi::start();
+    let out = api.refreshed(base.path());
+    let before = published(&out);
+    let journal = out.join(".scale-export/journal");
+    let whole = fs::read(&journal).unwrap();
+    assert_eq!(cut_last_head(&out), "task_3");
+    // A run without the lost task appends more than was lost, and publishes nothing.
+    let mut others = task_ids(10);
+    others.remove(2);
+    others.extend((11..40).map(|number| format!("task_{number}")));
+    let output = api.run(&out, &others, &["--max-shrink", "0", "--drop-missing"]);
+    assert_exit(&output, 8);
+    assert!(fs::metadata(&journal).unwrap().len() > whole.len() as u64);
+    let (printed, requested) = api.export(&out, &task_ids(10), &[]);
+    assert!(requested.contains(&"task_3".to_owned()), "{printed}");
+    assert!(published(&out) == before);
+}
+
+#[test]
+fn a_damaged_id_of_a_task_that_is_not_published_is_a_warning() {
+    let base = tempfile::tempdir().unwrap();
+    let api = VersionedApi::start();
+    let out = api.refreshed(base.path());
+    let mut others = task_ids(10);
+    others.remove(1);
+    api.export(&out, &others, &["--max-shrink", "100%"]);
+    damage_id(&out, "task_2");
+    let (printed, _) = api.export(&out, &task_ids(10), &[]);
+    assert!(
+        printed.contains("the damage includes task IDs"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_run_whose_index_hides_damage_reads_the_whole_journal_and_fetches_what_is_lost() {
+    let base = tempfile::tempdir().unwrap();
+    let api = VersionedApi::start();
+    let out = api.refreshed(base.path());
+    let before = published(&out);
+    // More than the digest of the index covers follows the damage.
+    api.export(&out, &task_ids(60), &[]);
+    let indexed = api
+        .command(&out, &task_ids(60), &[])
+        .env("SCALE_EXPORT_INDEX_BYTES", "1")
+        .output();
+    assert_exit(&indexed.unwrap(), 0);
+    damage_id(&out, "task_2");
+    // A new task, so that the tables are built.
+    fs::remove_file(out.join(".scale-export/ranges")).unwrap();
+    let (printed, requested) = api.export(&out, &task_ids(61), &[]);
+    assert!(
+        printed.contains("; reading the whole journal\n"),
+        "{printed}"
+    );
+    assert!(requested.contains(&"task_2".to_owned()), "{requested:?}");
+    let (_, requested) = api.export(&out, &task_ids(10), &["--max-shrink", "100%"]);
+    assert!(requested.is_empty());
+    assert!(published(&out) == before);
+}
+
+#[test]
+fn a_shard_whose_last_record_is_damaged_is_not_combined() {
+    let base = tempfile::tempdir().unwrap();
+    let api = VersionedApi::start();
+    let shards = ["0/2", "1/2"].map(|shard| {
+        let out = base.path().join(shard.replace('/', "_of_"));
+        api.export(&out, &task_ids(20), &["--shard", shard]);
+        out
+    });
+    api.version.store(2, Ordering::Relaxed);
+    for (shard, out) in ["0/2", "1/2"].iter().zip(&shards) {
+        api.export(out, &task_ids(20), &["--shard", shard, "--refresh", "all"]);
+    }
+    let combined = base.path().join("combined");
+    let combine = || {
+        let out = Path::new("--out");
+        run(&["combine"], &[&shards[0], &shards[1], out, &combined])
+    };
+    assert_exit(&combine(), 0);
+    let last = cut_last_head(&shards[1]);
+    let printed = assert_exit(&combine(), 2);
+    assert!(printed.contains("raw responses are damaged"), "{printed}");
+    // The same length as before: the end of the file does not show that.
+    damage_id(&shards[0], &last_id(&shards[0]));
+    let (printed, requested) = api.export(&shards[1], &task_ids(20), &["--shard", "1/2"]);
+    // Compaction may have put its records into one block.
+    assert!(requested.contains(&last), "{printed}");
+    let printed = assert_exit(&combine(), 2);
+    assert!(printed.contains("raw responses are damaged"), "{printed}");
+}
+
+/// The task of the last record.
+fn last_id(out: &Path) -> String {
+    let mut last = String::new();
+    let journal = out.join(".scale-export/journal");
+    JournalReader::open(&journal, None, |entry| {
+        entry.task_id.clone_into(&mut last);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    last
 }

@@ -11,7 +11,7 @@ use crate::jobs::error::ExportError;
 use crate::jobs::journal_marks::PublishedPart;
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::lost_records::LostIds;
-use crate::jobs::published_digests::PublishedDigests;
+use crate::jobs::published_digests::{PublishedDigests, ScannedJournalTasks};
 use crate::jobs::source_error::SourceError;
 use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
@@ -70,13 +70,24 @@ pub(crate) fn read_journal(
         tasks.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
-    let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
-    if let Some(digests) = PublishedDigests::of(directory, published.as_ref()) {
-        let found = (bytes, published_part.is_of_other(bytes));
-        digests.name_lost(&mut opened, found, |task_id| tasks.held_response(task_id));
+    let lost_bytes = published_bytes
+        .unwrap_or_default()
+        .saturating_sub(opened.end);
+    // Without requests, nothing decides whether a response of another journal is newer.
+    let is_other = published_part.is_of_other(opened.end) && lost_bytes == 0;
+    if let Some(digests) = PublishedDigests::of(directory, published.as_ref())
+        && !is_other
+    {
+        tasks.journal.finish_scan();
+        digests.name_lost(ScannedJournalTasks {
+            scan: &mut opened,
+            is_other: false,
+            responses_before: &|end| tasks.journal.responses_before(end),
+            held: &|task_id| tasks.held_task(task_id),
+        });
     }
+    tasks.leave_out(&opened);
     tasks.finish_scan(&opened);
-    let lost_bytes = published_bytes.unwrap_or_default().saturating_sub(bytes);
     let lost = LostIds::new(&opened.lost);
     let found = if opened.damaged > 0 {
         remove_index(&journal);
@@ -101,9 +112,13 @@ pub(crate) fn read_journal(
         )));
         lost.report_others(events);
     }
+    if opened.ids_lost_before.is_some() {
+        let text = "the damage includes task IDs: if one of these tasks has an earlier response, that one is used";
+        events.send(Event::Warning(text.to_owned()));
+    }
     Ok(ReadJournal {
         tasks,
-        bytes,
+        bytes: opened.end,
         reader,
         options,
         damaged: opened.damaged,

@@ -13,6 +13,7 @@ use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::publication::Publication;
 use crate::jobs::publish_job::run_and_publish;
 use crate::jobs::publish_targets::{PublishRequest, PublishTargets};
+use crate::jobs::published_digests::PublishedDigests;
 use crate::jobs::ranges::build::{BuildTokens, TableBuild};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::saved_tables::SavedTables;
@@ -259,13 +260,18 @@ impl Combination<'_> {
         ids: &TaskIds,
     ) -> Result<(JournalContents, JournalReader), ExportError> {
         let path = shard.state().journal();
-        let mut contents = JournalContents::new(ids, shard.manifest.run.journal_bytes, None);
+        let published_bytes = shard.manifest.run.journal_bytes;
+        let digests = PublishedDigests::of(&shard.path, Some(&shard.manifest));
+        let mut contents = JournalContents::new(ids, published_bytes, digests);
         let (reader, _, mut scan) = JournalReader::open_with_index(&path, |entry| {
             contents.add_record(ids, &entry);
             break_if(self.cancel.is_cancelled())
         })?;
-        contents.finish_scan(ids, &mut scan, reader.bytes()?);
-        if scan.damaged > 0 {
+        contents.finish_scan(ids, &mut scan);
+        // What follows the published part is not part of the tables.
+        let is_published = |offset: u64| published_bytes.is_some_and(|bytes| offset < bytes);
+        let has_lost = scan.lost.iter().any(|lost| is_published(lost.offset));
+        if scan.damaged > 0 || has_lost || is_published(scan.end) {
             // It did not hide this damage, and may be of another journal.
             remove_index(&path);
             return Err(shard.unpublished("its raw responses are damaged").into());

@@ -140,7 +140,7 @@ fn scan(
         }
         break_if(cancel.is_cancelled())
     })?;
-    contents.finish_scan(list, &mut scan, end);
+    contents.finish_scan(list, &mut scan);
     Ok(Some(CountedJournal {
         reader,
         options,

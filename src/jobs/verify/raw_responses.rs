@@ -276,15 +276,18 @@ impl ResponsePart {
             remove_index(&path);
             let found = plural(opened.damaged, "damaged place") + &lost.suffix();
             results.add(Finding::of_file(&name, "complete records", &found));
-        } else if end.is_some() && !lost.is_empty() {
+            results.report.has_lost_responses = true;
+        } else if end.is_some() && opened.torn_bytes > 0 {
             // The published part cannot end within a block.
             let found = format!("an incomplete end{}", lost.suffix());
             results.add(Finding::of_file(&name, "complete records", &found));
+            results.report.has_lost_responses = true;
         }
         let bytes = reader.bytes()?;
         if let Some(end) = end.filter(|end| *end > bytes) {
             let expected = format!("at least {}", plural(end, "byte"));
             results.add(Finding::of_file(&name, &expected, &bytes.to_string()));
+            results.report.has_lost_responses = true;
         }
         compare_options(&options, &export.manifest.options, results);
         Ok(Some(Self {

@@ -30,6 +30,9 @@ pub struct VerifyReport {
     pub unproven: Vec<String>,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// Whether raw responses are damaged or lost.
+    #[serde(skip)]
+    pub has_lost_responses: bool,
 }
 
 /// What was found so far.
