@@ -333,7 +333,7 @@ fn in_place(
 ) -> Result<ReadSources, ExportError> {
     let list = match ids {
         Some(ids) => Some(ids),
-        None => list_of(directory.path())?,
+        None => list_of(directory.path(), events)?,
     };
     let ReadJournal {
         tasks,

@@ -256,6 +256,26 @@ fn a_list_that_is_given_to_flatten_does_not_lose_other_tasks() {
 }
 
 #[test]
+fn flatten_reports_a_list_that_is_not_the_published_one() {
+    let base = tempfile::tempdir().unwrap();
+    let api = VersionedApi::start();
+    let out = api.refreshed(base.path());
+    let list = out.join(".scale-export/ids.txt");
+    let whole = fs::read_to_string(&list).unwrap();
+    let copy = base.path().join("copy");
+    let flatten = || {
+        let options = ["flatten", "--max-shrink", "100%", "--out"];
+        let output = run(&options, &[&copy, &out]);
+        assert_exit(&output, 0)
+    };
+    assert!(!flatten().contains("the list of IDs"));
+    fs::write(&list, whole.replace("task_10\n", "")).unwrap();
+    assert!(flatten().contains("is damaged: give the list with --ids"));
+    fs::remove_file(&list).unwrap();
+    assert!(flatten().contains("is missing: give the list with --ids"));
+}
+
+#[test]
 fn a_run_behind_a_cut_journal_does_not_hide_what_was_lost() {
     let base = tempfile::tempdir().unwrap();
     let api = VersionedApi::start();

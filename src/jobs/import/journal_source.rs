@@ -18,17 +18,27 @@ use crate::journal::reader::JournalReader;
 use crate::journal::saved_index::remove_index;
 use crate::journal::scan::break_if;
 use crate::plural::plural;
+use crate::publish::checksum::has_sha256;
 use crate::publish::manifest::Manifest;
-use crate::state::paths::StateDir;
+use crate::state::paths::{IDS, StateDir};
 
 /// Whether a source is an export.
 pub(crate) fn is_export(source: &Path) -> bool {
     source.is_dir()
 }
 
-/// The list of IDs of an export, if it has one.
-pub(crate) fn list_of(export: &Path) -> Result<Option<TaskIds>, ExportError> {
+/// The list of IDs of an export, if it has one. Reports a list that is not the published one.
+pub(crate) fn list_of(export: &Path, events: &Events) -> Result<Option<TaskIds>, ExportError> {
     let list = StateDir::of_output(export).ids();
+    if let Some(published) = Manifest::sound(export)
+        && !has_sha256(export, IDS, &published.ids.file.sha256)
+    {
+        let state = if list.exists() { "damaged" } else { "missing" };
+        events.send(Event::Warning(format!(
+            "the list of IDs of `{}` is {state}: give the list with --ids, or run the export",
+            export.display()
+        )));
+    }
     list.exists()
         .then(|| read_published(&list).map_err(ExportError::from))
         .transpose()

@@ -220,7 +220,7 @@ impl SourceReader<'_, '_> {
             ..
         } = read_journal(directory, None, self.events, self.run)?;
         self.unreadable += damaged;
-        let list = list_of(directory)?;
+        let list = list_of(directory, self.events)?;
         if let Some(order) = &mut self.order {
             // An ID that is in the list already keeps its position. Every ID of an export is valid.
             for task_id in list.as_ref().unwrap_or(&tasks.ids).iter() {
