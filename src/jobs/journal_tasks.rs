@@ -68,9 +68,12 @@ impl JournalTasks {
         }
     }
 
-    /// Leaves out what is older than the lost records of a scan.
-    pub(crate) fn leave_out(&mut self, scan: &ScanSummary) {
-        for lost in &scan.lost {
+    /// Leaves out what is older than the lost records of a scan. The published export was made from the first
+    /// `published_bytes` of the journal.
+    pub(crate) fn leave_out(&mut self, scan: &ScanSummary, published_bytes: u64) {
+        // A crash leaves an incomplete block behind the published part. It was not to replace anything yet.
+        let end = published_bytes.max(scan.end);
+        for lost in scan.lost.iter().filter(|lost| lost.offset < end) {
             if let Some(position) = self.ids.position(&lost.task_id) {
                 self.journal.leave_out(position, lost);
             }

@@ -256,6 +256,35 @@ fn a_list_that_is_given_to_flatten_does_not_lose_other_tasks() {
 }
 
 #[test]
+fn a_write_that_a_crash_interrupted_replaces_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let api = VersionedApi::start();
+    let out = api.refreshed(base.path());
+    // A run that publishes nothing, and whose last response is not whole.
+    let refused = api.run(
+        &out,
+        &task_ids(1),
+        &["--refresh", "all", "--max-shrink", "0"],
+    );
+    assert_exit(&refused, 8);
+    let journal = out.join(".scale-export/journal");
+    let mut end = 0;
+    JournalReader::open(&journal, None, |entry| {
+        if entry.task_id == "task_1" {
+            end = entry.next;
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let bytes = fs::read(&journal).unwrap();
+    fs::write(&journal, &bytes[..usize::try_from(end).unwrap() - 3]).unwrap();
+    let before = published(&out);
+    let printed = assert_exit(&run(&["flatten", "--out"], &[&out, &out]), 0);
+    assert!(!printed.contains("left out"), "{printed}");
+    assert!(published(&out) == before);
+}
+
+#[test]
 fn flatten_reports_a_list_that_is_not_the_published_one() {
     let base = tempfile::tempdir().unwrap();
     let api = VersionedApi::start();

@@ -96,7 +96,7 @@ pub(crate) fn read_journal(
             held: &|task_id| tasks.held_task(task_id),
         });
     }
-    tasks.leave_out(&opened);
+    tasks.leave_out(&opened, published_bytes.unwrap_or_default());
     tasks.finish_scan(&opened);
     let lost = LostIds::new(&opened.lost);
     let found = if opened.damaged > 0 {
