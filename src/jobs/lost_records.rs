@@ -1,5 +1,7 @@
 //! Reports the records that damage of a journal cost, by ID.
 
+use std::collections::HashSet;
+
 use crate::event::{Event, Events};
 use crate::journal::format::RecordKind;
 use crate::journal::scan::LostRecord;
@@ -15,10 +17,10 @@ impl<'l> LostIds<'l> {
     /// Those of the records that a scan did not find.
     pub(crate) fn new(lost: &'l [LostRecord]) -> Self {
         let of_task = lost.iter().filter(|lost| is_of_task(lost.kind));
-        let mut ids: Vec<&str> = of_task.map(|lost| lost.task_id.as_str()).collect();
         // A kept response and the failure after it have the same ID.
-        ids.dedup();
-        Self(ids)
+        let mut seen = HashSet::new();
+        let ids = of_task.map(|lost| lost.task_id.as_str());
+        Self(ids.filter(|task_id| seen.insert(*task_id)).collect())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -120,8 +120,10 @@ impl PublishedDigests {
                 lost.exported(task.task_id, task.sha256);
             }
         })?;
-        match previous_export::failed(&self.directory, &self.manifest) {
-            Ok(failed) => failed.iter().for_each(|task_id| lost.failed(task_id)),
+        match previous_export::all_failures(&self.directory, &self.manifest) {
+            Ok(failed) => failed
+                .iter()
+                .for_each(|(task_id, is_exported)| lost.failed(task_id, *is_exported)),
             Err(_) => lost.is_certain = false,
         }
         Ok((lost.found, lost.is_certain, lost.matched))
@@ -162,25 +164,35 @@ impl LostTasks<'_> {
         }
     }
 
-    /// Sees a task of the failures.
-    fn failed(&mut self, task_id: &str) {
+    /// Sees a task of the failures, which may be in the tables with an earlier response.
+    fn failed(&mut self, task_id: &str, is_exported: bool) {
         let Some(held) = (self.held)(task_id) else {
             return;
         };
         let replaced = |(location, _): (Location, _)| location.offset() >= self.published_end;
-        if !held.has_failure && !held.response.is_some_and(replaced) {
+        if held.has_failure || held.response.is_some_and(replaced) {
+            return;
+        }
+        if is_exported {
             self.add(RecordKind::Failure, task_id);
+        } else {
+            // No response from before is in the tables, whatever the lost record was.
+            self.found.push(self.record(RecordKind::Response, task_id));
         }
     }
 
     fn add(&mut self, kind: RecordKind, task_id: &str) {
         if !self.named.contains(task_id) {
-            self.found.push(LostRecord {
-                kind,
-                task_id: task_id.to_owned(),
-                // Somewhere in the published part. A response before its end does not replace the record, a later one does.
-                offset: self.published_end.saturating_sub(1),
-            });
+            self.found.push(self.record(kind, task_id));
+        }
+    }
+
+    fn record(&self, kind: RecordKind, task_id: &str) -> LostRecord {
+        LostRecord {
+            kind,
+            task_id: task_id.to_owned(),
+            // Somewhere in the published part. A response before its end does not replace the record, a later one does.
+            offset: self.published_end.saturating_sub(1),
         }
     }
 }

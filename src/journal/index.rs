@@ -219,10 +219,10 @@ impl JournalIndex {
         self.failures.remove(&position);
     }
 
-    /// Leaves out what is older than a lost record of an ID: it may not be what the record said.
+    /// Leaves out what is older than a lost response of an ID. A lost failure does not hide the response before it.
     pub(crate) fn leave_out(&mut self, position: usize, lost: &LostRecord) {
         let is_older = |location: Location| location.offset() < lost.offset;
-        if !matches!(lost.kind, RecordKind::Response | RecordKind::Failure) {
+        if lost.kind != RecordKind::Response {
             return;
         }
         if let Some(response) = self.responses.get_mut(position)

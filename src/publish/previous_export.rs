@@ -82,6 +82,20 @@ pub(crate) fn failed(directory: &Path, manifest: &Manifest) -> io::Result<Vec<St
     failures(directory).collect()
 }
 
+/// All failures of the previous export: each ID, and whether it has a row in `tasks` from an earlier response. Fails when
+/// the list or the failures are not those that were published.
+pub(crate) fn all_failures(
+    directory: &Path,
+    manifest: &Manifest,
+) -> io::Result<Vec<(String, bool)>> {
+    if !is_published(directory, manifest) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    failure_lines(directory)
+        .map(|line| line.map(|line| (line.task_id, line.exported)))
+        .collect()
+}
+
 /// The IDs that have no row in `tasks` because a fetch failed: not those that `--drop-missing` treats as deleted tasks.
 /// Fails when the list or the failures are not those that were published.
 pub(crate) fn failed_fetches(directory: &Path, manifest: &Manifest) -> io::Result<Vec<String>> {

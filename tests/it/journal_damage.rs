@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::Response;
 use scale_export::journal::reader::JournalReader;
 
-use crate::flatten::assert_verified;
+use crate::flatten::{assert_verified, stderr};
 use crate::ranges::RANGE_TASKS;
 use crate::refresh::assert_exit;
 use crate::support::server::{Server, requested_id};
@@ -32,10 +32,13 @@ impl VersionedApi {
         let server = Server::start(move |request| {
             let version = current.load(Ordering::Relaxed);
             let task_id = requested_id(request);
+            let is_deleted = version == 0 && task_id == "task_4";
+            let status = if is_deleted { 410 } else { 200 };
             let body = format!(
                 r#"{{"task_id":"{task_id}","status":"completed","instruction":"version {version}"}}"#
             );
-            Response::new(Full::new(Bytes::from(body)))
+            let response = Response::builder().status(status);
+            response.body(Full::new(Bytes::from(body))).unwrap()
         });
         Self { server, version }
     }
@@ -253,6 +256,43 @@ fn a_list_that_is_given_to_flatten_does_not_lose_other_tasks() {
     let flags = Path::new("--out");
     let printed = assert_exit(&run(&options, &[&ids, flags, &out, &out]), 3);
     assert!(printed.contains("left out: task_2\n"), "{printed}");
+}
+
+#[test]
+fn a_lost_failure_brings_no_deleted_task_back_and_is_requested_again() {
+    let base = tempfile::tempdir().unwrap();
+    let api = VersionedApi::start();
+    let out = base.path().join("out");
+    api.export(&out, &task_ids(10), &[]);
+    // Version 0 does not have the task any more.
+    api.version.store(0, Ordering::Relaxed);
+    let options = [
+        "--refresh",
+        "all",
+        "--max-failures",
+        "100%",
+        "--drop-missing",
+    ];
+    let refresh = api.run(
+        &out,
+        &task_ids(10),
+        &[&options[..], &["--max-shrink", "100%"]].concat(),
+    );
+    assert_exit(&refresh, 0);
+    let before = published(&out);
+    assert!(!fs::read(out.join("failures.jsonl")).unwrap().is_empty());
+    damage_id(&out, "task_4");
+    let flatten = run(&["flatten", "--max-shrink", "100%", "--out"], &[&out, &out]);
+    let printed = stderr(&flatten);
+    assert!(printed.contains("left out: task_4\n"), "{printed}");
+    assert!(published(&out)["tasks.parquet"] == before["tasks.parquet"]);
+    let again = api.run(
+        &out,
+        &task_ids(10),
+        &["--drop-missing", "--max-shrink", "100%"],
+    );
+    let printed = stderr(&again);
+    assert!(published(&out) == before, "{printed}");
 }
 
 #[test]
