@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -32,9 +33,30 @@ pub(crate) fn into_inner<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until the data may have changed. Like [`lock`], it is for data that stays valid when a thread panics.
-pub(crate) fn wait<'g, T>(changed: &Condvar, guard: MutexGuard<'g, T>) -> MutexGuard<'g, T> {
-    changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+/// Tells the threads that wait for it that shared data has changed. Without them it costs nothing: waking through the
+/// system, also where no thread waits, takes as long as much of the work on a small task.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    changed: Condvar,
+    /// Threads that wait. A thread counts itself while it holds the lock, so a thread that held it later sees the count.
+    waiting: AtomicUsize,
+}
+
+impl Signal {
+    /// Waits until the data may have changed. Like [`lock`], it is for data that stays valid when a thread panics.
+    pub(crate) fn wait<'g, T>(&self, guard: MutexGuard<'g, T>) -> MutexGuard<'g, T> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let guard = self.changed.wait(guard);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        guard.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the threads that wait. The data was changed while it was locked.
+    pub(crate) fn notify(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
+    }
 }
 
 /// A builder of threads with a fixed stack size.
@@ -52,4 +74,30 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
         .enable_all()
         .thread_stack_size(STACK_BYTES)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_is_woken_by_each_change() {
+        let (state, changed) = (Mutex::new(0), Signal::default());
+        let is = |expected: u32| {
+            let mut number = lock(&state);
+            while *number != expected {
+                number = changed.wait(number);
+            }
+            *number += 1;
+            drop(number);
+            changed.notify();
+        };
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let is = &is;
+                scope.spawn(move || (0..500).for_each(|round| is(round * 4 + thread)));
+            }
+        });
+        assert_eq!(*lock(&state), 2_000);
+    }
 }

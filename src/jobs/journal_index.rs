@@ -1,6 +1,6 @@
 //! What the journal holds for each ID of the list, by position. The threads of a run share it.
 
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::event::AgainCounts;
 use crate::ids::task_ids::TaskIds;
@@ -11,7 +11,7 @@ use crate::journal::format::BodyDigest;
 use crate::journal::index::{IndexEntry, JournalIndex, StoredResponse};
 use crate::journal::location::Location;
 use crate::journal::scan::{LostRecord, RecordEntry};
-use crate::threads;
+use crate::threads::{self, Signal};
 
 /// A new record of an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub(crate) struct IndexCounts {
 #[derive(Debug)]
 pub(crate) struct SharedIndex {
     state: Mutex<IndexState>,
-    changed: Condvar,
+    changed: Signal,
 }
 
 impl SharedIndex {
@@ -90,7 +90,7 @@ impl SharedIndex {
         };
         Self {
             state: Mutex::new(state),
-            changed: Condvar::new(),
+            changed: Signal::default(),
         }
     }
 
@@ -316,13 +316,13 @@ impl SharedIndex {
             }
         }
         drop(state);
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// Marks the index as complete: no more records will be added.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// What the journal holds for an ID; `None` while it is to be fetched.
@@ -343,7 +343,7 @@ impl SharedIndex {
             if entry.is_some() || state.closed {
                 return entry;
             }
-            state = threads::wait(&self.changed, state);
+            state = self.changed.wait(state);
         }
     }
 

@@ -2,20 +2,23 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::api::task_response::TaskResponse;
-use crate::threads;
+use crate::threads::{self, Signal};
 
 /// The maximum memory in bytes of all cached responses. Responses beyond it, mostly those behind a slow one, are read
 /// from the journal when their turn comes.
 const MAX_CACHED_BYTES: usize = 4 << 20;
 
+/// A thread that waits for room is woken when the cache has no more than this, and not for each response.
+const ROOM_BYTES: usize = MAX_CACHED_BYTES / 2;
+
 /// Cached responses by the positions of their IDs.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseCache {
     state: Mutex<CachedResponses>,
-    changed: Condvar,
+    changed: Signal,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +30,22 @@ struct CachedResponses {
     is_closed: bool,
 }
 
+impl CachedResponses {
+    fn insert(&mut self, position: usize, response: TaskResponse) {
+        if let Some(before) = self.responses.remove(&position) {
+            self.bytes -= before.size();
+        }
+        if self.has_room(&response) && !self.is_closed {
+            self.bytes += response.size();
+            self.responses.insert(position, response);
+        }
+    }
+
+    fn has_room(&self, response: &TaskResponse) -> bool {
+        self.bytes + response.size() <= MAX_CACHED_BYTES
+    }
+}
+
 impl ResponseCache {
     /// After a panic, at worst the number of bytes is wrong.
     fn lock(&self) -> MutexGuard<'_, CachedResponses> {
@@ -35,15 +54,7 @@ impl ResponseCache {
 
     /// Keeps a response if there is room.
     pub(crate) fn keep(&self, position: usize, response: TaskResponse) {
-        let mut state = self.lock();
-        if let Some(before) = state.responses.remove(&position) {
-            state.bytes -= before.size();
-        }
-        let size = response.size();
-        if state.bytes + size <= MAX_CACHED_BYTES && !state.is_closed {
-            state.bytes += size;
-            state.responses.insert(position, response);
-        }
+        self.lock().insert(position, response);
     }
 
     /// A cache of responses that come in order. One thread takes each of them.
@@ -58,25 +69,34 @@ impl ResponseCache {
         self.lock().next.is_some()
     }
 
-    /// Keeps the next response in order, as soon as there is room. One that is larger than the cache is not kept.
-    pub(crate) fn keep_next(&self, position: usize, response: TaskResponse) {
-        let size = response.size();
+    /// Keeps responses. Where responses come in order, each is kept as soon as there is room, unless it is larger than the
+    /// cache. There are no others before the position `end`.
+    pub(crate) fn keep_all(
+        &self,
+        responses: impl IntoIterator<Item = (usize, TaskResponse)>,
+        end: usize,
+    ) {
         let mut state = self.lock();
-        while size <= MAX_CACHED_BYTES && state.bytes + size > MAX_CACHED_BYTES && !state.is_closed
-        {
-            state = threads::wait(&self.changed, state);
+        for (position, response) in responses {
+            let waits = state.next.is_some() && response.size() <= MAX_CACHED_BYTES;
+            while waits && !state.has_room(&response) && !state.is_closed {
+                // The other thread may wait for what is there.
+                self.changed.notify();
+                state = self.changed.wait(state);
+            }
+            state.insert(position, response);
+            state.next = state.next.map(|_| position + 1);
         }
+        state.next = state.next.map(|_| end);
         drop(state);
-        self.keep(position, response);
-        self.lock().next = Some(position + 1);
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// Takes a response out, if it was kept. Where responses come in order, waits for it.
     pub(crate) fn take_next(&self, position: usize) -> Option<TaskResponse> {
         let mut state = self.lock();
         while state.next.is_some_and(|next| next <= position) && !state.is_closed {
-            state = threads::wait(&self.changed, state);
+            state = self.changed.wait(state);
         }
         drop(state);
         self.take(position)
@@ -87,7 +107,7 @@ impl ResponseCache {
         let mut state = self.lock();
         state.next = state.next.map(|_| usize::MAX);
         drop(state);
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// Keeps no more responses: no thread takes them.
@@ -96,7 +116,7 @@ impl ResponseCache {
         state.is_closed = true;
         state.responses = HashMap::new();
         drop(state);
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// Removes responses that no thread takes.
@@ -111,8 +131,11 @@ impl ResponseCache {
         let mut state = self.lock();
         let response = state.responses.remove(&position)?;
         state.bytes -= response.size();
+        let has_room = state.bytes <= ROOM_BYTES;
         drop(state);
-        self.changed.notify_all();
+        if has_room {
+            self.changed.notify();
+        }
         Some(response)
     }
 }
@@ -158,16 +181,18 @@ mod tests {
         let cache = ResponseCache::in_order();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                for position in 0..4 {
-                    cache.keep_next(position, response(MAX_CACHED_BYTES));
-                }
-                cache.keep_next(4, response(MAX_CACHED_BYTES + 1));
+                let full = |position| (position, response(MAX_CACHED_BYTES));
+                cache.keep_all([0, 1].map(full), 2);
+                cache.keep_all([2, 3].map(full), 4);
+                cache.keep_all([(4, response(MAX_CACHED_BYTES + 1))], 6);
             });
             assert!((0..4).all(|position| cache.take_next(position).is_some()));
             assert!(cache.take_next(4).is_none());
+            // It came, and not as a response for the cache.
+            assert!(cache.take_next(5).is_none());
         });
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| cache.take_next(5));
+            let waiting = scope.spawn(|| cache.take_next(6));
             cache.close();
             assert!(waiting.join().unwrap().is_none());
         });

@@ -158,9 +158,15 @@ impl SourceReader<'_, '_> {
         let _ = self.appends.send(batch);
     }
 
+    /// Takes the tasks of lines, and leaves them for the tables.
     fn take_all(&mut self, responses: Vec<(InsertedId, TaskResponse)>) {
-        for (inserted, response) in responses {
-            self.task(inserted, response);
+        for (inserted, response) in &responses {
+            self.task(*inserted, response);
+        }
+        if let Some(feed) = self.feed {
+            let responses = responses.into_iter();
+            let responses = responses.map(|(inserted, response)| (inserted.position, response));
+            feed.cache.keep_all(responses, self.has_response.len());
         }
     }
 
@@ -183,7 +189,7 @@ impl SourceReader<'_, '_> {
     }
 
     /// Takes a task of a line. It counts for its ID unless a later one follows.
-    fn task(&mut self, inserted: InsertedId, response: TaskResponse) {
+    fn task(&mut self, inserted: InsertedId, response: &TaskResponse) {
         let task_id = response.task_id.as_str();
         if let Some(note) = &response.note {
             self.events
@@ -201,13 +207,6 @@ impl SourceReader<'_, '_> {
             }
             inserted.is_new
         });
-        match self.feed {
-            Some(feed) if feed.cache.is_in_order() => {
-                feed.cache.keep_next(inserted.position, response);
-            }
-            Some(feed) => feed.cache.keep(inserted.position, response),
-            None => {}
-        }
     }
 
     /// Copies what counts from the journal of another export.

@@ -1,17 +1,17 @@
 //! The ranges of a list of IDs, as far as they are known. A list that is still being read has more later.
 
 use std::ops::Range;
-use std::sync::{Condvar, Mutex};
+use std::sync::Mutex;
 
 use crate::ids::range_cutter::{RangeCutter, RangeLengths};
 use crate::ids::task_ids::TaskIds;
-use crate::threads;
+use crate::threads::{self, Signal};
 
 /// The ranges of a list.
 #[derive(Debug)]
 pub(crate) struct RangeList {
     state: Mutex<KnownRanges>,
-    changed: Condvar,
+    changed: Signal,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl RangeList {
                 ids: 0,
                 is_complete: false,
             }),
-            changed: Condvar::new(),
+            changed: Signal::default(),
         }
     }
 
@@ -77,13 +77,13 @@ impl RangeList {
             state.ends.push(end);
         }
         drop(state);
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// Marks the list as complete.
     pub(crate) fn close(&self) {
         threads::lock(&self.state).is_complete = true;
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// The first position of a range. Waits until the range begins; `None` if the list ends before.
@@ -94,7 +94,7 @@ impl RangeList {
             if start.is_some() || state.is_complete {
                 return start;
             }
-            state = threads::wait(&self.changed, state);
+            state = self.changed.wait(state);
         }
     }
 
@@ -113,7 +113,7 @@ impl RangeList {
     pub(crate) fn wait(&self, position: usize) {
         let mut state = threads::lock(&self.state);
         while position >= state.ids && !state.is_complete {
-            state = threads::wait(&self.changed, state);
+            state = self.changed.wait(state);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Which range a worker builds next. Workers do not run far ahead of the oldest range that is not merged: what is built
 //! waits in temporary files.
 
-use std::sync::{Condvar, Mutex};
+use std::sync::Mutex;
 
-use crate::threads;
+use crate::threads::{self, Signal};
 
 /// Ranges per worker that may be begun and not merged. All but the oldest may be complete, and wait for it.
 const RANGES_PER_WORKER: usize = 2;
@@ -12,7 +12,7 @@ const RANGES_PER_WORKER: usize = 2;
 #[derive(Debug)]
 pub(crate) struct RangeTurns {
     state: Mutex<Turns>,
-    changed: Condvar,
+    changed: Signal,
     most: usize,
 }
 
@@ -27,7 +27,7 @@ impl RangeTurns {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
             state: Mutex::default(),
-            changed: Condvar::new(),
+            changed: Signal::default(),
             most: workers * RANGES_PER_WORKER,
         }
     }
@@ -36,7 +36,7 @@ impl RangeTurns {
     pub(crate) fn take(&self) -> Option<usize> {
         let mut turns = threads::lock(&self.state);
         while !turns.is_over && turns.begun - turns.merged >= self.most {
-            turns = threads::wait(&self.changed, turns);
+            turns = self.changed.wait(turns);
         }
         let number = turns.begun;
         turns.begun += 1;
@@ -46,13 +46,13 @@ impl RangeTurns {
     /// Counts a range as merged.
     pub(crate) fn merged(&self) {
         threads::lock(&self.state).merged += 1;
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     /// Lets no more ranges begin.
     pub(crate) fn end(&self) {
         threads::lock(&self.state).is_over = true;
-        self.changed.notify_all();
+        self.changed.notify();
     }
 }
 
