@@ -109,7 +109,7 @@ pub fn check_task(
     if task_id.is_some_and(|requested| found != *requested) {
         return Err(BodyError::OtherTask);
     }
-    let task_id = found.to_string();
+    let task_id = found.decode().into_owned();
     let is_final = is_final(root);
     let redacted = without_secrets(root, keep_secrets)?;
     // If the text has white space, the parser parsed a compact copy of it instead.

@@ -83,10 +83,12 @@ pub(crate) fn match_members<'d, const N: usize>(
     // nearly always ends there.
     let mut expected = 0;
     for (key, value) in object.members() {
+        let plain = key.as_plain();
+        let is = |known| plain.map_or_else(|| key.is(known), |plain| plain == known);
         let position = (expected..N).chain(0..expected).find(|position| {
             members
                 .get(*position)
-                .is_some_and(|member| key.is(member.key) && member.column != NO_KEY.1)
+                .is_some_and(|member| is(member.key) && member.column != NO_KEY.1)
         });
         // A null replaces an earlier duplicate, so it is not skipped here.
         let value = Some(value).filter(|value| !value.is_null());
@@ -248,6 +250,9 @@ impl<'d> ExtraBuilder<'d> {
 
     /// Writes the members as an object into `text`, which stays empty without any, and notes the unknown ones as drift.
     fn write(&mut self) {
+        if self.members.is_empty() {
+            return;
+        }
         drop_duplicates(&mut self.members);
         let text = &mut self.text;
         for member in &self.members {
@@ -259,7 +264,7 @@ impl<'d> ExtraBuilder<'d> {
                     text.push_str(value.map_or("null", |value| value.raw()));
                     let name = key
                         .text()
-                        .map_or_else(|| key.raw().to_owned(), |text| text.to_string());
+                        .map_or_else(|| key.raw().to_owned(), |text| text.decode().into_owned());
                     self.drifts.push((Cow::Owned(name), DriftKind::UnknownKey));
                 }
                 ExtraMember::Known(key, value) => {

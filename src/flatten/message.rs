@@ -10,6 +10,9 @@ use crate::tables::definition::{ChunkRow, MessageRow, ReasoningRow, ReferenceTex
 use crate::tables::row_key::RowKey;
 use crate::tables::table::Table;
 
+/// Bytes that the indices in the ID of a message nearly always have at most.
+const MESSAGE_INDICES_BYTES: usize = 16;
+
 /// Documented values of `role`.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "function"];
 
@@ -30,12 +33,7 @@ impl TaskFlattener<'_> {
             evaluations: "rubric_evaluations" => "rubric_evaluation_count",
         });
         // Messages have no ID in the API. Their position in the task gives one that is stable.
-        let message_id = format!(
-            "{}:{}.{}.{message_index}",
-            self.task_id,
-            turn.thread_index.unwrap_or_default(),
-            turn.turn_index.unwrap_or_default()
-        );
+        let message_id = message_id(self.task_id, turn, message_index);
         let message_id = Text::plain(&message_id);
         let message = RowKey {
             message_id: Some(message_id),
@@ -167,6 +165,25 @@ impl TaskFlattener<'_> {
         };
         self.rows.push(&row)
     }
+}
+
+/// The ID of a message: that of its task, and the indices of its thread, of its turn and of itself.
+fn message_id(task_id: &str, turn: &RowKey<'_>, message_index: i32) -> String {
+    let (thread, turn) = (turn.thread_index, turn.turn_index);
+    // Faster than formatting, and there are more messages than most other rows.
+    let mut number = itoa::Buffer::new();
+    let mut id = String::with_capacity(task_id.len() + MESSAGE_INDICES_BYTES);
+    id.push_str(task_id);
+    let indices = [
+        thread.unwrap_or_default(),
+        turn.unwrap_or_default(),
+        message_index,
+    ];
+    for (separator, index) in [':', '.', '.'].into_iter().zip(indices) {
+        id.push(separator);
+        id.push_str(number.format(index));
+    }
+    id
 }
 
 /// A message's `content`, which has no separate row.

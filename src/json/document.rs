@@ -58,8 +58,8 @@ impl<'d> Document<'d> {
         nodes.0.first()?;
         let root = Node::at(&nodes.0, 0);
         // A string's node ends before its closing quote.
-        let quote = usize::from(matches!(root.kind, JsonKind::String { .. }));
-        (root.end + quote == text.len()).then_some(Self {
+        let quote = usize::from(matches!(root.kind(), JsonKind::String { .. }));
+        (root.span().end + quote == text.len()).then_some(Self {
             text,
             slots: &nodes.0,
         })

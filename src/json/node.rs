@@ -8,6 +8,8 @@
 //!
 //! A scalar that is too long for its length to share a word with its kind has two slots.
 
+use std::ops::Range;
+
 use crate::json::kind::JsonKind;
 
 /// Bits of a word that hold the length of a scalar. The others hold its kind.
@@ -33,85 +35,105 @@ const LONE_SURROGATE: u32 = 2;
 const LONG_STRING: u32 = 4;
 
 /// A slot: two numbers. Their meaning depends on the kind of the value and on which of its slots it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One of zeros is `null`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Slot(u32, u32);
 
-/// A value as its slots describe it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Node {
-    /// The first byte; for a string, the byte after its opening quote.
-    pub(crate) start: usize,
-    /// The end of the last byte; for a string, the closing quote.
-    pub(crate) end: usize,
-    /// Index of the slot after this node and all of its children.
-    pub(crate) next: usize,
-    /// Index of the slot of its first child.
-    pub(crate) first: usize,
-    /// Children: members of an object, elements of a list.
-    pub(crate) len: usize,
-    pub(crate) kind: JsonKind,
+/// Reads one thing about the value at a slot. A slot that does not exist stands for `null`, which only avoids a panic:
+/// values are made from slots that exist.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node<'s> {
+    slots: &'s [Slot],
+    at: usize,
+    first: Slot,
 }
 
-impl Node {
-    /// The node of a slot that does not exist. It only avoids a panic: values are made from nodes that exist.
-    const NOTHING: Self = Self {
-        start: 0,
-        end: 0,
-        next: 0,
-        first: 0,
-        len: 0,
-        kind: JsonKind::Null,
-    };
+impl<'s> Node<'s> {
+    /// The node at a slot.
+    #[inline]
+    pub(crate) fn at(slots: &'s [Slot], at: usize) -> Self {
+        let first = slots.get(at).copied().unwrap_or_default();
+        Self { slots, at, first }
+    }
 
-    /// Reads the node at a slot.
-    pub(crate) fn at(slots: &[Slot], at: usize) -> Self {
-        let Some(&Slot(start, word)) = slots.get(at) else {
-            return Self::NOTHING;
+    #[inline]
+    fn tag(self) -> u32 {
+        self.first.1 >> LENGTH_BITS
+    }
+
+    #[inline]
+    fn slot(self, offset: usize) -> Slot {
+        let slot = self.slots.get(self.at + offset);
+        slot.copied().unwrap_or_default()
+    }
+
+    #[inline]
+    fn is_container(self) -> bool {
+        matches!(self.tag(), ARRAY | OBJECT)
+    }
+
+    /// Whether a scalar has a second slot.
+    #[inline]
+    fn is_long(self) -> bool {
+        self.tag() == LONG_NUMBER || self.tag() & (STRING | LONG_STRING) == STRING | LONG_STRING
+    }
+
+    #[inline]
+    pub(crate) fn kind(self) -> JsonKind {
+        match self.tag() {
+            NULL => JsonKind::Null,
+            FALSE => JsonKind::Bool(false),
+            TRUE => JsonKind::Bool(true),
+            NUMBER | LONG_NUMBER => JsonKind::Number,
+            ARRAY => JsonKind::Array,
+            OBJECT => JsonKind::Object,
+            tag => JsonKind::String {
+                escaped: tag & ESCAPED != 0,
+                lone_surrogate: tag & LONE_SURROGATE != 0,
+            },
+        }
+    }
+
+    /// The bytes of the value; those of a string without its quotes.
+    #[inline]
+    pub(crate) fn span(self) -> Range<usize> {
+        let start = self.first.0 as usize;
+        let end = if self.is_container() || self.is_long() {
+            self.slot(1).0 as usize
+        } else {
+            start + (self.first.1 & (LONG - 1)) as usize
         };
-        let (tag, length) = (word >> LENGTH_BITS, word & (LONG - 1));
-        let start = start as usize;
-        let scalar = |kind, end: usize, slots: usize| Self {
-            start,
-            end,
-            next: at + slots,
-            first: at + slots,
-            len: 0,
-            kind,
+        start..end
+    }
+
+    /// The slot of its first child. If it has none, the slot after it.
+    #[inline]
+    pub(crate) fn first(self) -> usize {
+        let slots = if self.is_container() {
+            CONTAINER_SLOTS
+        } else {
+            1 + usize::from(self.is_long())
         };
-        let short = |kind| scalar(kind, start + length as usize, 1);
-        let second = || slots.get(at + 1).copied().unwrap_or(Slot(0, 0));
-        let long = |kind| scalar(kind, second().0 as usize, 2);
-        let container = |kind| {
-            let Slot(end, next) = second();
-            let len = slots.get(at + 2).map_or(0, |slot| slot.0);
-            Self {
-                start,
-                end: end as usize,
-                next: next as usize,
-                first: at + CONTAINER_SLOTS,
-                len: len as usize,
-                kind,
-            }
-        };
-        match tag {
-            NULL => short(JsonKind::Null),
-            FALSE => short(JsonKind::Bool(false)),
-            TRUE => short(JsonKind::Bool(true)),
-            NUMBER => short(JsonKind::Number),
-            LONG_NUMBER => long(JsonKind::Number),
-            ARRAY => container(JsonKind::Array),
-            OBJECT => container(JsonKind::Object),
-            tag => {
-                let kind = JsonKind::String {
-                    escaped: tag & ESCAPED != 0,
-                    lone_surrogate: tag & LONE_SURROGATE != 0,
-                };
-                if tag & LONG_STRING == 0 {
-                    short(kind)
-                } else {
-                    long(kind)
-                }
-            }
+        self.at + slots
+    }
+
+    /// The slot after the value and all of its children.
+    #[inline]
+    pub(crate) fn next(self) -> usize {
+        if self.is_container() {
+            self.slot(1).1 as usize
+        } else {
+            self.first()
+        }
+    }
+
+    /// Children: members of an object, elements of a list.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        if self.is_container() {
+            self.slot(2).0 as usize
+        } else {
+            0
         }
     }
 }
@@ -205,9 +227,9 @@ mod tests {
             {
                 let (slots, used) = slots_of(7, 7 + length, kind, 0);
                 let node = Node::at(&slots, 0);
-                assert_eq!((node.kind, node.start, node.len), (kind, 7, 0));
-                assert_eq!(node.end - node.start, length as usize);
-                assert_eq!((node.first, node.next), (used, used));
+                assert_eq!((node.kind(), node.len()), (kind, 0));
+                assert_eq!(node.span(), 7..7 + length as usize);
+                assert_eq!((node.first(), node.next()), (used, used));
             }
         }
         for kind in [JsonKind::Array, JsonKind::Object] {
@@ -216,16 +238,10 @@ mod tests {
             assert_eq!((add_child(&mut slots, 0), add_child(&mut slots, 0)), (0, 1));
             close(&mut slots, 0, 12, 5);
             let node = Node::at(&slots, 0);
-            let expected = Node {
-                start: 7,
-                end: 12,
-                next: 5,
-                first: CONTAINER_SLOTS,
-                len: 2,
-                kind,
-            };
-            assert_eq!(node, expected);
+            assert_eq!((node.kind(), node.len(), node.span()), (kind, 2, 7..12));
+            assert_eq!((node.first(), node.next()), (CONTAINER_SLOTS, 5));
         }
-        assert_eq!(Node::at(&[], 0), Node::NOTHING);
+        let nothing = Node::at(&[], 0);
+        assert_eq!((nothing.kind(), nothing.span()), (JsonKind::Null, 0..0));
     }
 }

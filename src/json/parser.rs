@@ -2,6 +2,8 @@
 //!
 //! The parser keeps its own stack, so nesting costs memory, not stack.
 
+use std::ops::Range;
+
 use crate::json::document::Document;
 use crate::json::kind::JsonKind;
 use crate::json::lexer::{JsonError, JsonErrorKind, Scanner, StringSpan};
@@ -116,7 +118,8 @@ impl Parser {
         let index = parent as usize;
         // The number of children tells the first one from the others, which follow a comma.
         let node = Node::at(&self.slots, index);
-        let is_object = node.kind == JsonKind::Object;
+        let is_object = node.kind() == JsonKind::Object;
+        let has_children = node.len() > 0;
         let closing = if is_object { b'}' } else { b']' };
         match scanner.peek() {
             Some(byte) if byte == closing => {
@@ -128,11 +131,11 @@ impl Parser {
             }
             // A value must follow the comma, so `[1,]` is refused. No comma is taken before the first value, so `[,1]`
             // is too.
-            Some(b',') if node.len > 0 => {
+            Some(b',') if has_children => {
                 scanner.at += 1;
                 scanner.skip_space();
             }
-            _ if node.len > 0 => return scanner.unexpected("expected a comma or the end"),
+            _ if has_children => return scanner.unexpected("expected a comma or the end"),
             _ => {}
         }
         add_child(&mut self.slots, index);
@@ -237,11 +240,11 @@ impl Parser {
         // Strings are copied whole. Between them, white space is not part of a token.
         let root = Some(Node::at(&self.slots, 0));
         let nodes = std::iter::successors(root, |node| {
-            (node.first < self.slots.len()).then(|| Node::at(&self.slots, node.first))
+            (node.first() < self.slots.len()).then(|| Node::at(&self.slots, node.first()))
         });
-        let strings = nodes.filter(|node| matches!(node.kind, JsonKind::String { .. }));
+        let strings = nodes.filter(|node| matches!(node.kind(), JsonKind::String { .. }));
         let mut done = 0;
-        for Node { start, end, .. } in strings {
+        for Range { start, end } in strings.map(Node::span) {
             out.extend(
                 text.get(done..start)
                     .unwrap_or_default()

@@ -1,5 +1,7 @@
 //! Values, keys and lists, which refer to the nodes of a document.
 
+use std::ops::Range;
+
 use crate::json::kind::JsonKind;
 use crate::json::node::{Node, Slot};
 use crate::json::number::Number;
@@ -25,7 +27,8 @@ impl Default for Value<'_> {
 }
 
 impl<'d> Value<'d> {
-    fn node(&self) -> Node {
+    #[inline]
+    fn node(&self) -> Node<'d> {
         Node::at(self.slots, self.at)
     }
 
@@ -35,7 +38,7 @@ impl<'d> Value<'d> {
 
     /// The kind of the value.
     pub fn kind(&self) -> JsonKind {
-        self.node().kind
+        self.node().kind()
     }
 
     /// Whether the value is `null`.
@@ -50,17 +53,16 @@ impl<'d> Value<'d> {
 
     /// The text of the value: compact, otherwise exactly as received; a string with its quotes.
     pub fn raw(&self) -> &'d str {
-        let node = self.node();
-        let quote = usize::from(matches!(node.kind, JsonKind::String { .. }));
+        let Range { start, end } = self.node().span();
+        let quote = usize::from(matches!(self.kind(), JsonKind::String { .. }));
         // Nodes of strings leave out the quotes, since nearly all uses want the inside.
-        let range = (node.start - quote)..(node.end + quote);
+        let range = (start - quote)..(end + quote);
         self.text.get(range).unwrap_or_default()
     }
 
     /// The position of [`raw`](Self::raw) in the document's text, in bytes.
     pub fn offset(&self) -> usize {
-        let node = self.node();
-        node.start - usize::from(matches!(node.kind, JsonKind::String { .. }))
+        self.node().span().start - usize::from(matches!(self.kind(), JsonKind::String { .. }))
     }
 
     /// The string, if Unicode can hold it.
@@ -75,8 +77,7 @@ impl<'d> Value<'d> {
     }
 
     fn inner(&self) -> &'d str {
-        let node = self.node();
-        self.text.get(node.start..node.end).unwrap_or_default()
+        self.text.get(self.node().span()).unwrap_or_default()
     }
 
     /// The number, if the value is one.
@@ -94,7 +95,7 @@ impl<'d> Value<'d> {
 
     /// The number of members of an object or elements of an array; 0 for other values.
     pub fn len(&self) -> usize {
-        self.node().len
+        self.node().len()
     }
 
     /// Whether the value has no members and no elements.
@@ -106,13 +107,13 @@ impl<'d> Value<'d> {
     pub fn elements(&self) -> impl Iterator<Item = Value<'d>> + Clone + use<'d> {
         let list = *self;
         let node = self.node();
-        let end = if node.kind == JsonKind::Array {
-            node.next
+        let end = if node.kind() == JsonKind::Array {
+            node.next()
         } else {
             0
         };
-        std::iter::successors(Some(self.with(node.first)), move |value| {
-            Some(list.with(value.node().next))
+        std::iter::successors(Some(self.with(node.first())), move |value| {
+            Some(list.with(value.node().next()))
         })
         .take_while(move |value| value.at < end)
     }
@@ -120,13 +121,13 @@ impl<'d> Value<'d> {
     /// The members of an object in the order of the text, with duplicates; nothing for other values.
     pub fn members(&self) -> ObjectMembers<'d> {
         let node = self.node();
-        let end = if node.kind == JsonKind::Object {
-            node.next
+        let end = if node.kind() == JsonKind::Object {
+            node.next()
         } else {
             0
         };
         ObjectMembers {
-            at: self.with(node.first),
+            at: self.with(node.first()),
             end,
         }
     }
@@ -153,9 +154,17 @@ pub struct JsonKey<'d>(Value<'d>);
 impl<'d> JsonKey<'d> {
     /// Whether the key is this text.
     pub fn is(&self, key: &str) -> bool {
+        match self.as_plain() {
+            Some(plain) => plain == key,
+            None => self.text().is_some_and(|text| text == *key),
+        }
+    }
+
+    /// The key, if there is nothing to decode.
+    pub(crate) fn as_plain(&self) -> Option<&'d str> {
         match self.0.kind() {
-            JsonKind::String { escaped: false, .. } => self.0.inner() == key,
-            _ => self.0.text().is_some_and(|text| text == *key),
+            JsonKind::String { escaped: false, .. } => Some(self.0.inner()),
+            _ => None,
         }
     }
 
@@ -194,8 +203,9 @@ impl<'d> Iterator for ObjectMembers<'d> {
             return None;
         }
         let key = JsonKey(self.at);
-        let value = self.at.with(self.at.node().next);
-        self.at = self.at.with(value.node().next);
+        // A key has no children.
+        let value = self.at.with(self.at.node().first());
+        self.at = self.at.with(value.node().next());
         Some((key, value))
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use arrow::array::{Array as _, StringArray};
+use arrow::array::{Array as _, AsArray as _, ListArray, StringArray};
 
 use crate::hex;
 use crate::json::text::Text;
 use crate::json::value::TextList;
 use crate::tables::date_time::date_time;
 
-/// The value of a cell that is not null.
+/// The value of a cell that is not null. It is small, since each row passes one for every column.
 #[derive(Debug, Clone, Copy)]
 pub enum Cell<'a> {
     /// Text, paths and JSON.
@@ -77,41 +77,53 @@ pub struct Texts<'a>(TextsSource<'a>);
 
 #[derive(Debug, Clone, Copy)]
 enum TextsSource<'a> {
-    Json(TextList<'a>),
-    /// The values from `start` to before `end`.
+    Json(&'a TextList<'a>),
+    /// The list of a row.
     Array {
-        values: &'a StringArray,
-        start: usize,
-        end: usize,
+        lists: &'a ListArray,
+        row: u32,
     },
 }
 
 impl<'a> Texts<'a> {
-    /// The strings of `values` from `start` to before `end`.
-    pub(super) fn of_array(values: &'a StringArray, start: usize, end: usize) -> Self {
-        Self(TextsSource::Array {
-            values,
-            start,
-            end: end.min(values.len()),
-        })
+    /// The list of a row of an array, which has lists of strings.
+    pub(super) fn of_array(lists: &'a ListArray, row: usize) -> Self {
+        // No batch is that long: its offsets are 32-bit integers.
+        let row = u32::try_from(row).unwrap_or(u32::MAX);
+        Self(TextsSource::Array { lists, row })
     }
 
     /// The strings in order.
     pub fn iter(&self) -> impl Iterator<Item = Text<'a>> + use<'a> {
         let (json, array) = match self.0 {
             TextsSource::Json(list) => (Some(list), None),
-            TextsSource::Array { values, start, end } => {
-                let texts = (start..end).map(|index| Text::plain(values.value(index)));
-                (None, Some(texts))
-            }
+            TextsSource::Array { lists, row } => (None, of_row(lists, row as usize)),
         };
         let json = json.into_iter().flat_map(|list| list.iter());
         json.chain(array.into_iter().flatten())
     }
 }
 
-impl<'a> From<TextList<'a>> for Texts<'a> {
-    fn from(list: TextList<'a>) -> Self {
+/// The list of a row. Nothing if there is no such row, or if the array has no lists of strings.
+fn of_row(lists: &ListArray, row: usize) -> Option<impl Iterator<Item = Text<'_>>> {
+    let values: &StringArray = lists.values().as_string_opt()?;
+    let offset = |at: usize| usize::try_from(*lists.value_offsets().get(at)?).ok();
+    let (start, end) = (offset(row)?, offset(row + 1)?.min(values.len()));
+    Some((start..end).map(|index| Text::plain(values.value(index))))
+}
+
+impl<'a> From<&'a TextList<'a>> for Texts<'a> {
+    fn from(list: &'a TextList<'a>) -> Self {
         Self(TextsSource::Json(list))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_may_be_null_is_as_small_as_a_text() {
+        assert_eq!(size_of::<Option<Cell<'_>>>(), size_of::<Text<'_>>());
     }
 }

@@ -1,7 +1,6 @@
 //! The types of columns, and the type of each one's values.
 
 use std::fmt::Debug;
-use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -114,7 +113,7 @@ pub(crate) trait ColumnValue {
     const REQUIRED: bool;
 
     /// The value as a cell.
-    fn cell(value: Self::Value<'_>) -> Option<Cell<'_>>;
+    fn cell<'c, 'a: 'c>(value: &'c Self::Value<'a>) -> Option<Cell<'c>>;
 }
 
 /// A type of values, for [`Required`] and [`Optional`] columns.
@@ -122,7 +121,7 @@ pub(crate) trait ValueType {
     type Value<'a>: Copy + Debug;
     const TYPE: ColumnType;
 
-    fn cell(value: Self::Value<'_>) -> Cell<'_>;
+    fn cell<'c, 'a: 'c>(value: &'c Self::Value<'a>) -> Cell<'c>;
 }
 
 /// A column that is never null.
@@ -136,7 +135,7 @@ impl<T: ValueType> ColumnValue for Required<T> {
     const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = true;
 
-    fn cell(value: Self::Value<'_>) -> Option<Cell<'_>> {
+    fn cell<'c, 'a: 'c>(value: &'c Self::Value<'a>) -> Option<Cell<'c>> {
         Some(T::cell(value))
     }
 }
@@ -146,8 +145,8 @@ impl<T: ValueType> ColumnValue for Optional<T> {
     const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = false;
 
-    fn cell(value: Self::Value<'_>) -> Option<Cell<'_>> {
-        value.map(T::cell)
+    fn cell<'c, 'a: 'c>(value: &'c Self::Value<'a>) -> Option<Cell<'c>> {
+        value.as_ref().map(T::cell)
     }
 }
 
@@ -161,7 +160,7 @@ macro_rules! value_types {
             type Value<'a> = $value;
             const TYPE: ColumnType = ColumnType::$name;
 
-            fn cell($item: Self::Value<'_>) -> Cell<'_> {
+            fn cell<'c, 'a: 'c>($item: &'c Self::Value<'a>) -> Cell<'c> {
                 $cell
             }
         }
@@ -169,14 +168,14 @@ macro_rules! value_types {
 }
 
 value_types! {
-    Str: Text<'a>, |value| Cell::Text(value);
-    UniqueStr: Text<'a>, |value| Cell::Text(value);
-    RepeatedStr: Text<'a>, |value| Cell::Text(value);
-    Int32: i32, |value| Cell::Int32(value);
-    Int64: i64, |value| Cell::Int64(value);
-    Float64: f64, |value| Cell::Float64(value);
-    Bool: bool, |value| Cell::Bool(value);
-    Timestamp: i64, |value| Cell::Time(value);
+    Str: Text<'a>, |value| Cell::Text(*value);
+    UniqueStr: Text<'a>, |value| Cell::Text(*value);
+    RepeatedStr: Text<'a>, |value| Cell::Text(*value);
+    Int32: i32, |value| Cell::Int32(*value);
+    Int64: i64, |value| Cell::Int64(*value);
+    Float64: f64, |value| Cell::Float64(*value);
+    Bool: bool, |value| Cell::Bool(*value);
+    Timestamp: i64, |value| Cell::Time(*value);
     Json: &'a str, |value| Cell::Text(Text::plain(value));
     StrList: TextList<'a>, |value| Cell::Texts(value.into());
     Bytes: &'a [u8], |value| Cell::Bytes(value);
@@ -184,6 +183,6 @@ value_types! {
 
 /// Appends `/index` to a path.
 pub(crate) fn push_index(text: &mut String, index: usize) {
-    // Writing to a String cannot fail.
-    let _ = write!(text, "/{index}");
+    text.push('/');
+    text.push_str(itoa::Buffer::new().format(index));
 }

@@ -61,15 +61,14 @@ macro_rules! tables {
                 fn pass_to(&self, sink: &mut dyn RowSink) -> Result<(), SinkError> {
                     const KEYS: usize = RowKind::$kind $((Depth::$depth))?.column_count();
                     const OWN: usize = [$(stringify!($column)),+].len();
-                    let own = [
-                        $(<$null<$type> as ColumnValue>::cell(self.$column),)+
-                        Optional::<Json>::cell(self.extra),
-                    ];
                     let mut cells = [None; KEYS + OWN + 1];
-                    let values = self.row_key.cells().into_iter().take(KEYS).chain(own);
-                    for (cell, value) in cells.iter_mut().zip(values) {
-                        *cell = value;
+                    let mut places = cells.iter_mut();
+                    for (place, cell) in places.by_ref().take(KEYS).zip(self.row_key.cells()) {
+                        *place = cell;
                     }
+                    let mut put = |cell| places.next().into_iter().for_each(|place| *place = cell);
+                    $(put(<$null<$type> as ColumnValue>::cell(&self.$column));)+
+                    put(Optional::<Json>::cell(&self.extra));
                     sink.row(const { &TABLES[Table::$variant as usize] }, &cells)
                 }
             }

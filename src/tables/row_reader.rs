@@ -20,7 +20,7 @@ enum ColumnCells {
     Float64(Float64Array),
     Bool(BooleanArray),
     Time(TimestampMicrosecondArray),
-    Texts(ListArray, StringArray),
+    Texts(ListArray),
     Bytes(BinaryArray),
 }
 
@@ -42,10 +42,7 @@ impl ColumnCells {
             ColumnType::Float64 => Self::Float64(array.as_primitive_opt()?.clone()),
             ColumnType::Bool => Self::Bool(array.as_boolean_opt()?.clone()),
             ColumnType::Timestamp => Self::Time(array.as_primitive_opt()?.clone()),
-            ColumnType::StrList => {
-                let lists = array.as_list_opt()?;
-                Self::Texts(lists.clone(), lists.values().as_string_opt()?.clone())
-            }
+            ColumnType::StrList => Self::Texts(array.as_list_opt()?.clone()),
             ColumnType::Bytes => Self::Bytes(array.as_binary_opt()?.clone()),
         })
     }
@@ -58,7 +55,7 @@ impl ColumnCells {
             Self::Float64(array) => array,
             Self::Bool(array) => array,
             Self::Time(array) => array,
-            Self::Texts(array, _) => array,
+            Self::Texts(array) => array,
             Self::Bytes(array) => array,
         }
     }
@@ -76,13 +73,7 @@ impl ColumnCells {
             Self::Float64(array) => Cell::Float64(array.value(row)),
             Self::Bool(array) => Cell::Bool(array.value(row)),
             Self::Time(array) => Cell::Time(array.value(row)),
-            Self::Texts(lists, values) => {
-                let offset = |at: usize| {
-                    let offset = lists.value_offsets().get(at).copied();
-                    usize::try_from(offset.unwrap_or_default()).unwrap_or_default()
-                };
-                Cell::Texts(Texts::of_array(values, offset(row), offset(row + 1)))
-            }
+            Self::Texts(array) => Cell::Texts(Texts::of_array(array, row)),
             Self::Bytes(array) => Cell::Bytes(array.value(row)),
         })
     }

@@ -379,7 +379,7 @@ fn append_list(
     if spelled != found {
         return Err("a list as scale-export writes it");
     }
-    append_cell(builder, Cell::Texts(texts.into()))
+    append_cell(builder, Cell::Texts((&texts).into()))
 }
 
 /// Appends a cell of the column's type.
