@@ -23,9 +23,9 @@ pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A result waits briefly for others, to be written together with them: waking this thread and then the fetcher for
 /// each result costs more than compressing it. The request is in flight meanwhile, so the wait ends when half of the
-/// requests in flight have arrived, and soon in any case.
-const GATHER_STEPS: u32 = 5;
-const GATHER_STEP: Duration = Duration::from_micros(100);
+/// requests in flight have arrived, and soon in any case. Few steps, since each of them wakes this thread too.
+const GATHER_STEPS: u32 = 2;
+const GATHER_STEP: Duration = Duration::from_micros(200);
 
 /// The maximum number of results to wait for.
 const MAX_GATHERED: usize = 16;

@@ -213,8 +213,11 @@ impl Parser {
         if at + used > self.slots.capacity() {
             self.grow(used, scanner)?;
         }
-        self.slots
-            .extend_from_slice(slots.get(..used).unwrap_or_default());
+        // One by one: nearly all values have a single slot, and copying a slice of so few bytes is a call.
+        slots
+            .into_iter()
+            .take(used)
+            .for_each(|slot| self.slots.push(slot));
         Ok(())
     }
 
