@@ -1,5 +1,5 @@
 .PHONY: help test buckets delta databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-memory bench-scale bench-nights performance bench-report bench-pacing bench-shards fuzz deny attack lint-python lint-workflows \
+	bench-instructions bench-memory bench-scale bench-workers bench-nights performance bench-report bench-pacing bench-shards fuzz deny attack lint-python lint-workflows \
 	test-package wheel wheel-check wheel-test buildah image image-files test-image distributed iceberg
 
 help: ## List the targets
@@ -240,6 +240,10 @@ bench-memory: ## Measure peak memory; fails if 100,000 tasks take more than 100 
 bench-scale: ## Measure the cost of a task in an export of a million (10 minutes)
 	cargo build --release --locked
 	python3 benches/scale.py
+
+bench-workers: ## Measure how much faster several workers build tables (10 minutes), after `make bench-runs`
+	cargo build --release --locked
+	python3 benches/workers.py
 
 bench-nights: ## Measure nightly runs of a million tasks in which a thousand change (10 minutes)
 	cargo build --release --locked

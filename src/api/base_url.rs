@@ -62,6 +62,9 @@ pub(crate) struct Endpoints {
     query: String,
 }
 
+/// Bytes that are reserved for a URL: more than nearly all have.
+const USUAL_URL_BYTES: usize = 128;
+
 impl Endpoints {
     /// Endpoints whose queries end with the `expand` and `opts` parameters. Fails if a request for the longest ID would
     /// have no valid URL: the syntax of requests is stricter than that of `Url`.
@@ -103,9 +106,12 @@ impl Endpoints {
 
     /// The URL of an endpoint. The parts of its query are encoded.
     fn url(&self, path: &str, query: &[&str]) -> Result<Uri, InvalidUri> {
-        let url = [&[&self.base, path, "?"], query, &[&self.query]].concat();
+        let mut url = String::with_capacity(USUAL_URL_BYTES);
+        url.extend([&self.base, path, "?"]);
+        url.extend(query.iter().copied());
+        url.push_str(&self.query);
         // The parts of the parsed URL share this memory.
-        Uri::from_maybe_shared(Bytes::from(url.concat()))
+        Uri::from_maybe_shared(Bytes::from(url))
     }
 }
 

@@ -149,7 +149,7 @@ impl TaskClient {
         let mut response = match pool.client.get(url).await {
             Ok(response) => response,
             Err(error) => {
-                let (status, error) = self.transport(&pool, &error).await;
+                let (status, error) = Box::pin(self.transport(&pool, &error)).await;
                 return Reply::without_response(status, error);
             }
         };
@@ -213,7 +213,7 @@ impl TaskClient {
         }
         if let Err(error) = receive(response, &mut body, share).await {
             let error = match error {
-                ReceiveError::Transport(error) => self.transport(pool, &error).await.1,
+                ReceiveError::Transport(error) => Box::pin(self.transport(pool, &error)).await.1,
                 ReceiveError::Decode(error) => self.undecodable(error, max_body),
             };
             return (body.len() as u64, Err(error));
@@ -266,7 +266,9 @@ impl TaskClient {
         }
     }
 
-    /// Describes an attempt without a whole response. Returns the status of the proxy if the proxy refused to connect.
+    /// Describes an attempt without a whole response. Returns the status of the proxy if the proxy refused to connect. Its
+    /// future is large and rarely needed, so callers box it: the future of every request would have room for it, and be
+    /// copied with it.
     async fn transport(
         &self,
         pool: &ConnectionPool,

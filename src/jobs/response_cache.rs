@@ -1,8 +1,9 @@
 //! Responses that were just stored, so that the tables need not read them back from the journal.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
+
+use hashbrown::HashMap;
 
 use crate::api::task_response::TaskResponse;
 use crate::threads::{self, Signal};

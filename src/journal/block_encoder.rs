@@ -34,6 +34,9 @@ impl EncodedBlocks {
     }
 }
 
+/// Bytes that are reserved at most for the next blocks.
+const MAX_RESERVED_BYTES: usize = 256 << 10;
+
 /// Encodes records of one version of the format.
 #[derive(Debug)]
 pub(crate) struct BlockEncoder {
@@ -99,7 +102,13 @@ impl BlockEncoder {
     /// Compresses the records that wait, and takes all blocks out.
     pub(crate) fn finish(&mut self) -> EncodedBlocks {
         self.end_block();
-        std::mem::take(&mut self.encoded)
+        // The next blocks need about as much, unless these have a huge response.
+        let bytes = self.encoded.bytes.capacity().min(MAX_RESERVED_BYTES);
+        let next = EncodedBlocks {
+            bytes: Vec::with_capacity(bytes),
+            ..EncodedBlocks::default()
+        };
+        std::mem::replace(&mut self.encoded, next)
     }
 }
 
