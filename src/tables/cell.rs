@@ -99,7 +99,7 @@ impl<'a> Texts<'a> {
             TextsSource::Json(list) => (Some(list), None),
             TextsSource::Array { lists, row } => (None, of_row(lists, row as usize)),
         };
-        let json = json.into_iter().flat_map(|list| list.iter());
+        let json = json.into_iter().flat_map(TextList::iter);
         json.chain(array.into_iter().flatten())
     }
 }
