@@ -9,6 +9,7 @@ compared with the first one.
 """
 
 import argparse
+import contextlib
 import hashlib
 import itertools
 import pathlib
@@ -24,29 +25,40 @@ KEY = b'"task_id":"'
 
 
 def renamed(lines, count):
-    """So many tasks: those of the file, each time with other IDs."""
-    for turn in itertools.count():
+    """So many tasks: those of the file, repeated with other IDs. Line by line, since the memory of this process would count as
+    that of the processes that it starts."""
+    turn, left = 0, count
+    while left > 0:
         with lines.open("rb") as tasks:
-            for task in tasks:
-                if count == 0:
-                    return
-                count -= 1
+            for task in itertools.islice(tasks, left):
                 # The first key of this name is the task's own, in the files that the other scripts write.
-                before, key, rest = task.partition(KEY)
+                before, key, rest = task.rstrip(b"\n").partition(KEY)
+                if not key:
+                    raise SystemExit(f"{lines}: a line has no {KEY.decode()}")
                 task_id, quote, rest = rest.partition(b'"')
-                yield b"".join([before, key, task_id, b"_%d" % turn, quote, rest])
+                yield b"".join([before, key, task_id, b"_%d" % turn, quote, rest, b"\n"])
+                left -= 1
+        if left == count > 0:
+            raise SystemExit(f"{lines}: has no tasks")
+        turn += 1
 
 
 def digests(out):
     """The tables of an export, by their content."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.glob("*.parquet")}
+    found = {}
+    for path in out.glob("*.parquet"):
+        with path.open("rb") as table:
+            found[path.name] = hashlib.file_digest(table, "sha256").hexdigest()
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
     parser.add_argument("--lines", default=LINES, type=pathlib.Path, help="a file of JSON lines")
-    parser.add_argument("--tasks", default=300_000, type=int, help="ranges of unequal length hide the gain for few tasks")
+    parser.add_argument(
+        "--tasks", default=300_000, type=int, help="with few, the last range is built while other workers have none"
+    )
     parser.add_argument("--workers", default=[1, 2, 8], type=int, nargs="+")
     parser.add_argument("--rounds", default=5, type=int)
     options = parser.parse_args()
@@ -58,13 +70,15 @@ def main():
     out = PLACE / "out"
     reading = [program, "flatten", "-", "--out", out, "--quiet"]
     with subprocess.Popen(reading, stdin=subprocess.PIPE) as flatten:
-        flatten.stdin.writelines(renamed(options.lines, options.tasks))
-        flatten.stdin.close()
+        # If `flatten` ends early, its exit code tells more than the broken pipe.
+        with contextlib.suppress(BrokenPipeError):
+            flatten.stdin.writelines(renamed(options.lines, options.tasks))
+            flatten.stdin.close()
     if flatten.returncode != 0:
         raise SystemExit(f"flatten of the lines: exited with {flatten.returncode}")
     expected, taken = digests(out), {workers: [] for workers in options.workers}
     for turn in range(options.rounds):
-        # So that a change of the clock speed meets all of them.
+        # In turn forwards and backwards, so that a change of the clock speed affects all of them.
         for workers in options.workers[:: -1 if turn % 2 else 1]:
             # Without this file, no range is copied.
             (out / ".scale-export/ranges").unlink(missing_ok=True)

@@ -62,7 +62,7 @@ pub(crate) struct Endpoints {
     query: String,
 }
 
-/// Bytes that are reserved for a URL: more than nearly all have.
+/// Bytes that are reserved for a URL. Few are longer.
 const USUAL_URL_BYTES: usize = 128;
 
 impl Endpoints {

@@ -10,7 +10,7 @@ use crate::tables::definition::{ChunkRow, MessageRow, ReasoningRow, ReferenceTex
 use crate::tables::row_key::RowKey;
 use crate::tables::table::Table;
 
-/// Bytes that the indices in the ID of a message nearly always have at most.
+/// Bytes that are reserved for the indices in the ID of a message.
 const MESSAGE_INDICES_BYTES: usize = 16;
 
 /// Documented values of `role`.

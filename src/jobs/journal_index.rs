@@ -11,7 +11,7 @@ use crate::journal::format::BodyDigest;
 use crate::journal::index::{IndexEntry, JournalIndex, StoredResponse};
 use crate::journal::location::Location;
 use crate::journal::scan::{LostRecord, RecordEntry};
-use crate::threads::{self, Signal};
+use crate::threads::{self, ChangeNotifier};
 
 /// A new record of an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub(crate) struct IndexCounts {
 #[derive(Debug)]
 pub(crate) struct SharedIndex {
     state: Mutex<IndexState>,
-    changed: Signal,
+    changed: ChangeNotifier,
 }
 
 impl SharedIndex {
@@ -90,7 +90,7 @@ impl SharedIndex {
         };
         Self {
             state: Mutex::new(state),
-            changed: Signal::default(),
+            changed: ChangeNotifier::default(),
         }
     }
 

@@ -6,20 +6,20 @@ use std::sync::{Mutex, MutexGuard};
 use hashbrown::HashMap;
 
 use crate::api::task_response::TaskResponse;
-use crate::threads::{self, Signal};
+use crate::threads::{self, ChangeNotifier};
 
 /// The maximum memory in bytes of all cached responses. Responses beyond it, mostly those behind a slow one, are read
 /// from the journal when their turn comes.
 const MAX_CACHED_BYTES: usize = 4 << 20;
 
-/// A thread that waits for room is woken when the cache has no more than this, and not for each response.
+/// A thread that waits for room is woken only when the cache has at most these bytes, so that it can add several responses.
 const ROOM_BYTES: usize = MAX_CACHED_BYTES / 2;
 
 /// Cached responses by the positions of their IDs.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseCache {
     state: Mutex<CachedResponses>,
-    changed: Signal,
+    changed: ChangeNotifier,
 }
 
 #[derive(Debug, Default)]
@@ -189,7 +189,7 @@ mod tests {
             });
             assert!((0..4).all(|position| cache.take_next(position).is_some()));
             assert!(cache.take_next(4).is_none());
-            // It came, and not as a response for the cache.
+            // The journal has it, and the cache never had it.
             assert!(cache.take_next(5).is_none());
         });
         std::thread::scope(|scope| {

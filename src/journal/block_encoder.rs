@@ -1,6 +1,8 @@
 //! Encodes records into blocks, on any thread.
 
-use crate::journal::block::{BlockRecord, PendingBlock};
+use zstd::zstd_safe::compress_bound;
+
+use crate::journal::block::{BlockRecord, MAX_BLOCK_BYTES, PendingBlock};
 use crate::journal::compressor::Compressor;
 use crate::journal::format::{JournalRecord, JournalVersion};
 use crate::journal::location::Location;
@@ -34,8 +36,8 @@ impl EncodedBlocks {
     }
 }
 
-/// Bytes that are reserved at most for the next blocks.
-const MAX_RESERVED_BYTES: usize = 256 << 10;
+/// Bytes that are reserved at most for the next blocks, apart from the last one.
+const MAX_RESERVED_BYTES: usize = 128 << 10;
 
 /// Encodes records of one version of the format.
 #[derive(Debug)]
@@ -102,10 +104,10 @@ impl BlockEncoder {
     /// Compresses the records that wait, and takes all blocks out.
     pub(crate) fn finish(&mut self) -> EncodedBlocks {
         self.end_block();
-        // The next blocks need about as much, unless these have a huge response.
-        let bytes = self.encoded.bytes.capacity().min(MAX_RESERVED_BYTES);
+        // The next blocks take about as many, and zstd needs more room for the last one than it takes.
+        let bytes = self.encoded.bytes.len().min(MAX_RESERVED_BYTES);
         let next = EncodedBlocks {
-            bytes: Vec::with_capacity(bytes),
+            bytes: Vec::with_capacity(bytes + compress_bound(MAX_BLOCK_BYTES)),
             ..EncodedBlocks::default()
         };
         std::mem::replace(&mut self.encoded, next)

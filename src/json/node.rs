@@ -45,20 +45,20 @@ pub(crate) struct Slot(u32, u32);
 pub(crate) struct Node<'s> {
     slots: &'s [Slot],
     at: usize,
-    first: Slot,
+    head: Slot,
 }
 
 impl<'s> Node<'s> {
     /// The node at a slot.
     #[inline]
     pub(crate) fn at(slots: &'s [Slot], at: usize) -> Self {
-        let first = slots.get(at).copied().unwrap_or_default();
-        Self { slots, at, first }
+        let head = slots.get(at).copied().unwrap_or_default();
+        Self { slots, at, head }
     }
 
     #[inline]
     fn tag(self) -> u32 {
-        self.first.1 >> LENGTH_BITS
+        self.head.1 >> LENGTH_BITS
     }
 
     #[inline]
@@ -97,11 +97,11 @@ impl<'s> Node<'s> {
     /// The bytes of the value; those of a string without its quotes.
     #[inline]
     pub(crate) fn span(self) -> Range<usize> {
-        let start = self.first.0 as usize;
+        let start = self.head.0 as usize;
         let end = if self.is_container() || self.is_long() {
             self.slot(1).0 as usize
         } else {
-            start + (self.first.1 & (LONG - 1)) as usize
+            start + (self.head.1 & (LONG - 1)) as usize
         };
         start..end
     }

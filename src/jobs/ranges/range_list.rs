@@ -5,13 +5,13 @@ use std::sync::Mutex;
 
 use crate::ids::range_cutter::{RangeCutter, RangeLengths};
 use crate::ids::task_ids::TaskIds;
-use crate::threads::{self, Signal};
+use crate::threads::{self, ChangeNotifier};
 
 /// The ranges of a list.
 #[derive(Debug)]
 pub(crate) struct RangeList {
     state: Mutex<KnownRanges>,
-    changed: Signal,
+    changed: ChangeNotifier,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl RangeList {
                 ids: 0,
                 is_complete: false,
             }),
-            changed: Signal::default(),
+            changed: ChangeNotifier::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use crate::threads::{self, Signal};
+use crate::threads::{self, ChangeNotifier};
 
 /// Ranges per worker that may be begun and not merged. All but the oldest may be complete, and wait for it.
 const RANGES_PER_WORKER: usize = 2;
@@ -12,7 +12,7 @@ const RANGES_PER_WORKER: usize = 2;
 #[derive(Debug)]
 pub(crate) struct RangeTurns {
     state: Mutex<Turns>,
-    changed: Signal,
+    changed: ChangeNotifier,
     most: usize,
 }
 
@@ -27,7 +27,7 @@ impl RangeTurns {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
             state: Mutex::default(),
-            changed: Signal::default(),
+            changed: ChangeNotifier::default(),
             most: workers * RANGES_PER_WORKER,
         }
     }
