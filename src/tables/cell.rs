@@ -104,7 +104,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// The list of a row. Nothing if there is no such row, or if the array has no lists of strings.
+/// The list of a row. Nothing if the row does not exist, or the array has no lists of strings.
 fn of_row(lists: &ListArray, row: usize) -> Option<impl Iterator<Item = Text<'_>>> {
     let values: &StringArray = lists.values().as_string_opt()?;
     let offset = |at: usize| usize::try_from(*lists.value_offsets().get(at)?).ok();
