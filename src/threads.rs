@@ -82,22 +82,27 @@ mod tests {
 
     #[test]
     fn a_thread_that_waits_is_woken_by_each_change() {
-        let (state, changed) = (Mutex::new(0), ChangeNotifier::default());
-        let take_turn = |expected: u32| {
-            let mut number = lock(&state);
-            while *number != expected {
-                number = changed.wait(number);
-            }
-            *number += 1;
-            drop(number);
-            changed.notify();
-        };
-        thread::scope(|scope| {
-            for thread in 0..4 {
-                let take_turn = &take_turn;
-                scope.spawn(move || (0..500).for_each(|round| take_turn(round * 4 + thread)));
-            }
-        });
-        assert_eq!(*lock(&state), 2_000);
+        // With two threads, never more than one waits.
+        for threads in [2, 4] {
+            let (state, changed) = (Mutex::new(0), ChangeNotifier::default());
+            let take_turn = |expected: u32| {
+                let mut number = lock(&state);
+                while *number != expected {
+                    number = changed.wait(number);
+                }
+                *number += 1;
+                drop(number);
+                changed.notify();
+            };
+            thread::scope(|scope| {
+                for first in 0..threads {
+                    let take_turn = &take_turn;
+                    scope.spawn(move || {
+                        (0..500).for_each(|round| take_turn(round * threads + first));
+                    });
+                }
+            });
+            assert_eq!(*lock(&state), 500 * threads);
+        }
     }
 }
